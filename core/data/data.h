@@ -1,0 +1,108 @@
+/* data.h: from a source to batches: index, order, workers, a bounded ring.
+ *
+ * A dataset is opened once and streams any number of epochs. Sample n of epoch e is a pure function of (seed, e, n), so
+ * batches are the same bits for any number of workers. The ring's slots are allocated when the dataset opens and
+ * reused.
+ */
+#ifndef TENON_DATA_CORE_H
+#define TENON_DATA_CORE_H
+
+#include "base/base.h"
+#include "registry/registry.h"
+#include "tenon/plugin.h"
+
+enum tn_on_error { TN_ON_ERROR_FAIL = 0, TN_ON_ERROR_SKIP = 1 };
+enum tn_color_mode { TN_COLOR_RGB = 0, TN_COLOR_GRAYSCALE = 1, TN_COLOR_RGBA = 2 };
+enum tn_interpolation { TN_BILINEAR = 0, TN_NEAREST = 1 };
+
+/* [data] of an experiment; tn_data_option_table is its option table. */
+struct tn_data_options {
+    struct tn_size target_size; /* default 256x256 as in Keras */
+    int64_t batch_size;         /* default 32 */
+    int32_t class_mode;         /* enum tn_class_mode */
+    int32_t color_mode;         /* enum tn_color_mode */
+    int32_t interpolation;      /* enum tn_interpolation */
+    int32_t shuffle;            /* default yes; training only */
+    int32_t fast_decode;        /* default yes */
+    int32_t drop_remainder;     /* default no */
+    int32_t on_error;           /* enum tn_on_error; default fail */
+    int64_t workers;            /* 0 = auto */
+    int64_t prefetch;           /* batches in the ring besides the one in use; default 2 */
+    double validation_split;    /* default 0 */
+    struct tn_list classes;
+    const char
+        *augment; /* name of a strategy, or an augment section, or a comma list of them; resolved by the experiment */
+    int64_t maximum_pixels; /* key max_pixels; default 178956970, Pillow's limit */
+};
+extern const struct tn_option tn_data_option_table[];
+
+/* One link of the chain of augmentations. */
+struct tn_augment_use {
+    const struct tn_instance *instance; /* of kind TN_AUGMENT */
+    int32_t on_all;                     /* `on = all`: random parts on every source */
+};
+
+struct tn_dataset_spec {
+    struct tn_data_options options;
+    struct tn_instance *source; /* of kind TN_SOURCE; borrowed, one dataset each */
+    const struct tn_augment_use *augments;
+    uint32_t augment_count;
+    struct tn_registry *registry; /* for codecs */
+    uint64_t seed;
+    int32_t training; /* 1: random augmentations and shuffle apply */
+    int32_t subset;   /* enum tn_subset */
+};
+
+struct tn_dataset;
+/* Scans the source. Errors: missing folder, no samples, binary without exactly two classes, … */
+tn_status tn_dataset_open(const struct tn_dataset_spec *spec, struct tn_dataset **dataset, struct tn_error *error);
+void tn_dataset_close(struct tn_dataset **dataset);
+const struct tn_source_info *tn_dataset_info(const struct tn_dataset *dataset);
+void tn_dataset_sample_name(const struct tn_dataset *dataset, uint64_t sample, char *text, size_t bytes);
+int32_t tn_dataset_channels(const struct tn_dataset *dataset);
+/* Floats of a sample's target: class_count for categorical, 1 for sparse and binary, image elements for input, 0 for
+ * none. */
+int32_t tn_dataset_target_count(const struct tn_dataset *dataset);
+/* TN_PIXEL_U8 when nothing needs float (uploads a quarter of the bytes), else TN_PIXEL_F32. Fixed by the augmentations.
+ */
+int32_t tn_dataset_pixel_type(const struct tn_dataset *dataset);
+uint64_t tn_dataset_batches(const struct tn_dataset *dataset); /* of an epoch */
+uint64_t tn_dataset_tail(const struct tn_dataset *dataset);    /* size of a smaller last batch, 0 = none */
+uint64_t tn_dataset_bytes(const struct tn_dataset *dataset);   /* of the ring and the index */
+int32_t tn_dataset_workers(const struct tn_dataset *dataset);
+uint64_t
+tn_dataset_skipped(const struct tn_dataset *dataset); /* samples that could not be read so far (on_error = skip) */
+
+struct tn_batch {
+    uint64_t number; /* in the epoch */
+    int32_t count;
+    int32_t pixel_type;
+    const void *images;      /* [count, h, w, c] */
+    const float *targets;    /* [count, target_count] or NULL */
+    const float *weights;    /* [count]: 0 for a slot that stands in for a skipped sample; NULL = all 1 */
+    const uint64_t *samples; /* [count] index in the source */
+    double wait_seconds;     /* how long next() had to wait for it */
+};
+/* Starts epoch `epoch` at batch `first_batch`; one stream at a time for each dataset. Workers start at the first call
+ * and stay. */
+tn_status tn_dataset_begin(struct tn_dataset *dataset, uint64_t epoch, uint64_t first_batch, struct tn_error *error);
+/* Next batch in order, owned by the dataset until the following next() or end(); *batch = NULL after the last.
+ * A sample that fails with on_error = fail is an error here that names the sample. */
+tn_status tn_dataset_next(struct tn_dataset *dataset, const struct tn_batch **batch, struct tn_error *error);
+/* Ends the epoch early: stops the work in flight. */
+void tn_dataset_end(struct tn_dataset *dataset);
+/* Source index of position n of epoch e (the keyed permutation). */
+uint64_t tn_dataset_order(const struct tn_dataset *dataset, uint64_t epoch, uint64_t position);
+
+/* ---- parts, for tests and the golden suites ---- */
+/* TensorFlow's half-pixel rule, no antialias: float result. nearest: floor((i + 0.5) * in / out). */
+void tn_resize_bilinear(const struct tn_image *in, float *out, int32_t height, int32_t width);
+void tn_resize_nearest(const struct tn_image *in, float *out, int32_t height, int32_t width);
+/* Decodes bytes with the codec that recognises them. `decoder` holds worker states of all codecs. */
+struct tn_decoder;
+tn_status tn_decoder_open(struct tn_registry *registry, struct tn_decoder **decoder, struct tn_error *error);
+void tn_decoder_close(struct tn_decoder **decoder);
+tn_status tn_decoder_decode(struct tn_decoder *decoder, const void *bytes, uint64_t byte_count,
+                            const struct tn_decode_request *request, struct tn_image *image, struct tn_error *error);
+
+#endif

@@ -1,0 +1,161 @@
+/* tenon/train.h: kinds optimizer, schedule, callback and format. */
+#ifndef TENON_TRAIN_H
+#define TENON_TRAIN_H
+
+#include "tenon/device.h"
+#include "tenon/layer.h"
+#include "tenon/type.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- optimizer
+ * ------------------------------------------------------------------------------------------------------------------ */
+
+/* State belongs to the core (slots: float arrays shaped like the parameter, zero at first), so it is planned, saved and
+ * counted without code. update() is elementwise; a device splits it among threads, or runs its own kernel of the same
+ * type name. */
+struct tn_optimizer {
+    struct tn_type type;
+    int32_t (*slot_count)(const void *self);                  /* 0..4  [setup] */
+    const char *(*slot_name)(const void *self, int32_t slot); /* Keras' ("momentum", "velocity") */
+    double (*learning_rate)(const void *self);                /* the initial one */
+    void (*update)(const struct tn_update *update);           /* [step], any thread */
+    const char *keras_class;                                  /* "Adam"; NULL = none */
+    tn_status (*keras_config)(const void *self, char *text, uint64_t text_bytes, struct tn_error *error);
+};
+
+/* ---- schedule: the learning rate of each step
+ * ------------------------------------------------------------------------------------ */
+
+struct tn_schedule_point {
+    uint32_t size, reserved;
+    uint64_t step, total_steps; /* steps done before this one */
+    uint64_t steps_per_epoch;
+    double initial; /* of the optimizer */
+};
+
+struct tn_schedule {
+    struct tn_type type;
+    double (*rate)(const void *self, const struct tn_schedule_point *point); /* [step] */
+};
+
+/* ---- weights, and formats that read and write them
+ * -------------------------------------------------------------------------------- */
+
+struct tn_weight {
+    const char *name; /* "kernel" */
+    struct tn_shape shape;
+    int32_t trained, slot_count;
+    float *data;     /* plain; owned by the core */
+    float *slots[4]; /* plain; NULL where not wanted */
+};
+
+struct tn_weight_layer {
+    const char *name, *type_name; /* "conv1", "conv2d" */
+    const char *keras_class;      /* "Conv2D" or NULL */
+    const char *keras_config;     /* members of a JSON object, without braces; NULL when keras_class is */
+    const char *const *inputs;    /* names of the layers (or "input") that feed it */
+    uint32_t input_count;
+    uint32_t weight_count;
+    struct tn_weight *weights; /* trained first, as Keras orders them */
+};
+
+/* A network's weights as files see them. Built and owned by the core. */
+struct tn_weights {
+    uint32_t size;
+    uint32_t layer_count;
+    struct tn_weight_layer *layers; /* in model order */
+    struct tn_shape input;          /* [1, h, w, c] */
+    const char *const *classes;
+    uint32_t class_count;
+    int32_t slot_count;
+    const char *const *slot_names;
+    uint64_t iterations;
+    double learning_rate;
+    const char *loss, *optimizer_class, *optimizer_config; /* Keras' names; config: members of a JSON object */
+    int32_t sequential;                                    /* 1: a plain chain */
+};
+
+enum { TN_FORMAT_WEIGHTS_ONLY = 1u /* leave out the model's description and the optimizer */ };
+
+struct tn_format {
+    struct tn_type type;
+    const char *extensions; /* "h5|hdf5": the longest that fits a name wins */
+    /* Encodes into memory from host->allocate, which the core writes and releases.  [step] */
+    tn_status (*encode)(const void *self, const struct tn_host *host, const struct tn_weights *weights, uint32_t flags,
+                        void **data, uint64_t *bytes, struct tn_error *error);
+    /* Fills the `data` of weights that the core has laid out; what does not fit is an error that names both shapes. The
+     * bytes are hostile: nothing is allocated by a size that they claim. `notes` may take a sentence for the user ("no
+     * optimizer state").  [setup] */
+    tn_status (*decode)(const void *self, const struct tn_host *host, const void *data, uint64_t bytes,
+                        struct tn_weights *weights, char *notes, uint64_t notes_bytes, struct tn_error *error);
+};
+
+/* ---- callback
+ * -------------------------------------------------------------------------------------------------------------------
+ */
+
+enum tn_event {
+    TN_RUN_BEGIN = 1,
+    TN_EPOCH_BEGIN = 2,
+    TN_BATCH_BEGIN = 3,
+    TN_BATCH_END = 4,
+    TN_VALIDATION_BEGIN = 5,
+    TN_VALIDATION_END = 6,
+    TN_EPOCH_END = 7, /* logs hold the epoch's values, val_… too */
+    TN_RUN_END = 8,   /* in order: last epoch, early stop */
+    TN_INTERRUPT = 9, /* a signal asked to stop; RUN_END does not follow */
+    TN_RUN_ERROR = 10,
+};
+
+struct tn_log_value {
+    const char *name; /* "loss", "accuracy", "val_loss", "learning_rate" */
+    double value;
+    int32_t direction; /* enum tn_direction of the metric behind it */
+    int32_t reserved;
+};
+
+/* What a callback sees. Valid during the call. Epochs and steps count from 0. */
+struct tn_run {
+    uint32_t size;
+    int32_t epoch, epochs;
+    uint64_t batch, batches; /* in this epoch; TN_BATCH_END: number of the batch that ended */
+    uint64_t step;           /* optimizer steps done since the run began */
+    const struct tn_log_value *logs;
+    uint32_t log_count;
+    int32_t quiet;         /* 1: print nothing */
+    const char *directory; /* the run directory */
+    const char *name;      /* of the experiment */
+    double learning_rate;
+    void *core;
+    /* Requests; all [step], during a call only. */
+    void (*stop)(const struct tn_run *run, const char *reason);
+    void (*set_learning_rate)(const struct tn_run *run, double rate);
+    /* Writes a weight file (format by extension; parents are made, written atomically). */
+    tn_status (*save_weights)(const struct tn_run *run, const char *path, uint32_t flags, struct tn_error *error);
+    /* Keeps a copy of the weights in memory, or puts it back. Planned: `keeps_weights` of the type must be set. */
+    tn_status (*keep_weights)(const struct tn_run *run, struct tn_error *error);
+    tn_status (*restore_weights)(const struct tn_run *run, struct tn_error *error);
+    /* A line for the user, above the progress line. */
+    void (*say)(const struct tn_run *run, int32_t level, const char *text);
+};
+
+enum { TN_CALLBACK_KEEPS_WEIGHTS = 1u /* may call keep_weights(): the plan counts that memory */ };
+
+struct tn_callback {
+    struct tn_type type; /* flags: TN_CALLBACK_… */
+    /* A failure of a callback ends the run with its text; nothing else of the run is touched.  [step] */
+    tn_status (*on)(void *self, int32_t event, const struct tn_run *run, struct tn_error *error);
+};
+
+#define TN_SIZE_OF_TN_OPTIMIZER sizeof(struct tn_optimizer)
+#define TN_SIZE_OF_TN_SCHEDULE  sizeof(struct tn_schedule)
+#define TN_SIZE_OF_TN_CALLBACK  sizeof(struct tn_callback)
+#define TN_SIZE_OF_TN_FORMAT    sizeof(struct tn_format)
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,105 @@
+/* experiment.h: a checked experiment: every section turned into an instance, sources scanned, network built and
+ * planned. */
+#ifndef TENON_EXPERIMENT_H
+#define TENON_EXPERIMENT_H
+
+#include "config/config.h"
+#include "data/data.h"
+#include "plan/network.h"
+#include "registry/registry.h"
+
+enum {
+    TN_OPEN_NETWORK_ONLY = 1u, /* no sources are scanned where class names are given: plan without data */
+    TN_OPEN_INFERENCE = 2u,    /* no loss gradient, no optimizer: eval and predict */
+};
+
+struct tn_experiment_options { /* [experiment] */
+    const char *name;          /* default: the file's stem */
+    const char *run_folder;    /* key `run_folder`, default "runs" */
+    int64_t seed;              /* default 0 */
+    int64_t epochs;            /* default 1 */
+    int64_t steps_per_epoch;   /* 0 = all */
+    int64_t threads;           /* compute threads, 0 = all cores */
+    const char *device;        /* auto, cpu, cuda */
+    int32_t precision;         /* float32 | bfloat16 (not implemented: an error) */
+};
+extern const struct tn_option tn_experiment_option_table[];
+
+struct tn_experiment {
+    struct tn_config *config;
+    struct tn_registry *registry;
+    struct tn_experiment_options options;
+    struct tn_data_options data;
+    struct tn_instance *device, *loss, *optimizer, *schedule; /* loss, optimizer, schedule may be NULL */
+    struct tn_instance **layers, **augments, **metrics, **callbacks, **sources;
+    uint32_t layer_count, augment_count, metric_count, callback_count, source_count;
+    struct tn_dataset *train, *validation; /* validation may be NULL */
+    struct tn_network *network;
+    const char *const *classes;
+    uint32_t class_count;
+    const char *run_directory; /* run_folder/name, relative to the current directory */
+    struct tn_arena arena;
+};
+
+/* Opens everything; problems collects all errors that can be found in one run. `weights` (NULL: none) is loaded after
+ * allocation. Nothing is written. */
+tn_status tn_experiment_open(const char *path, const char *const *overrides, size_t override_count, uint32_t flags,
+                             struct tn_experiment **experiment, struct tn_problems *problems);
+void tn_experiment_close(struct tn_experiment **experiment);
+/* Loads a weight file (format by content/extension). */
+tn_status tn_experiment_load_weights(struct tn_experiment *experiment, const char *path, char *notes,
+                                     size_t notes_bytes, struct tn_error *error);
+tn_status tn_experiment_save_weights(struct tn_experiment *experiment, const char *path, uint32_t flags,
+                                     uint64_t iterations, double learning_rate, struct tn_error *error);
+/* The dataset of [source:NAME], opened like validation data. Borrowed. */
+tn_status tn_experiment_source(struct tn_experiment *experiment, const char *name, struct tn_dataset **dataset,
+                               struct tn_error *error);
+/* A dataset over a folder or one picture (for `tenon predict`), without labels. Caller closes. */
+tn_status tn_experiment_pictures(struct tn_experiment *experiment, const char *path, struct tn_dataset **dataset,
+                                 struct tn_error *error);
+
+/* ---- train.c ---- */
+struct tn_progress { /* what the CLI draws; all of it read only */
+    int32_t epoch, epochs;
+    uint64_t batch, batches;
+    double images_per_second, seconds, eta_seconds, wait_share; /* share of the epoch's time spent waiting for data */
+    const struct tn_log_value *logs;
+    uint32_t log_count;
+    int32_t phase;    /* 0 training, 1 validation, 2 end of epoch */
+    const char *hint; /* what limits and what to do, or NULL */
+};
+struct tn_train_request {
+    int32_t fresh, quiet;
+    const char *weights;    /* initial ones, or NULL */
+    volatile int32_t *stop; /* set by a signal handler: 1 = end in order */
+    void (*progress)(void *context, const struct tn_progress *progress);
+    void (*say)(void *context, int32_t level, const char *text);
+    void *context;
+};
+struct tn_train_result {
+    int32_t epochs_done;
+    uint64_t steps;
+    const char *stopped_because; /* NULL: all epochs done */
+    double best_value;
+};
+/* Trains and writes the run directory. TN_INTERRUPTED after request->stop. */
+tn_status tn_experiment_train(struct tn_experiment *experiment, const struct tn_train_request *request,
+                              struct tn_train_result *result, struct tn_error *error);
+
+/* ---- eval.c ---- */
+struct tn_evaluation {
+    uint64_t samples, skipped;
+    uint32_t value_count;
+    struct tn_log_value values[32]; /* loss and metrics; names owned by the experiment */
+};
+tn_status tn_experiment_evaluate(struct tn_experiment *experiment, struct tn_dataset *dataset,
+                                 struct tn_evaluation *evaluation,
+                                 void (*progress)(void *context, uint64_t batch, uint64_t batches), void *context,
+                                 struct tn_error *error);
+/* Calls row() for each sample in order: name, scores [K]. */
+tn_status tn_experiment_predict(struct tn_experiment *experiment, struct tn_dataset *dataset,
+                                tn_status (*row)(void *context, const char *name, uint64_t sample, const float *scores,
+                                                 int32_t count, struct tn_error *error),
+                                void *context, struct tn_error *error);
+
+#endif
