@@ -98,7 +98,7 @@ struct tn_format {
  */
 
 enum tn_event {
-    TN_RUN_BEGIN = 1,
+    TN_RUN_BEGIN = 1, /* logs: the names that TN_EPOCH_END will have, with NaN as values */
     TN_EPOCH_BEGIN = 2,
     TN_BATCH_BEGIN = 3,
     TN_BATCH_END = 4,
@@ -148,6 +148,8 @@ struct tn_callback {
     struct tn_type type; /* flags: TN_CALLBACK_… */
     /* A failure of a callback ends the run with its text; nothing else of the run is touched.  [step] */
     tn_status (*on)(void *self, int32_t event, const struct tn_run *run, struct tn_error *error);
+    /* Of a type with TN_CALLBACK_KEEPS_WEIGHTS: 1 when it will, with these options; NULL = always.  [setup] */
+    int32_t (*keeps_weights)(const void *self);
 };
 
 #define TN_SIZE_OF_TN_OPTIMIZER sizeof(struct tn_optimizer)

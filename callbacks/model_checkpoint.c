@@ -1,0 +1,172 @@
+/* model_checkpoint: writes the weights after epochs, or after batches, or when they are the best so far; Keras'
+ * ModelCheckpoint.
+ */
+#include "filename.h"
+
+struct model_checkpoint {
+    const char *path, *filepath;
+    const char *monitor;
+    int32_t verbose, save_best_only, save_weights_only, mode;
+    const char *save_freq;
+    struct tn_numbers initial_value_threshold;
+    /* state */
+    const char *template_; /* path or filepath */
+    int64_t every;         /* batches; 0 = at the end of an epoch */
+    int64_t batches_since; /* the last save, counted across epochs */
+    struct monitor watch;
+};
+
+static const struct tn_option model_checkpoint_options[] = {
+    TN_STRING(struct model_checkpoint, path, NULL,
+              "file to write, with {epoch:02d}, {val_loss:.2f}, …; relative: below checkpoints/ of the run"),
+    TN_STRING(struct model_checkpoint, filepath, NULL, "Keras' name for path"),
+    TN_STRING(struct model_checkpoint, monitor, "val_loss", "logged value that says which weights are best"),
+    TN_BOOL(struct model_checkpoint, verbose, 0, "say what is saved and why"),
+    TN_BOOL(struct model_checkpoint, save_best_only, 0, "write only when the watched value has improved"),
+    TN_BOOL(struct model_checkpoint, save_weights_only, 0, "leave the model's description out of the file"),
+    TN_ENUM(struct model_checkpoint, mode, MODE_AUTO, MODE_CHOICES, "which way is better; auto: as the metric says"),
+    TN_STRING(struct model_checkpoint, save_freq, "epoch", "epoch, or a number of batches"),
+    TN_NUMBERS(struct model_checkpoint, initial_value_threshold, NULL, -TN_ANY, TN_ANY,
+               "value that the first saved weights have to beat"),
+    TN_END,
+};
+
+static tn_status model_checkpoint_open(void *self, const struct tn_host *host, struct tn_error *error)
+{
+    struct model_checkpoint *checkpoint = self;
+    char *end = NULL;
+    (void)host;
+    if (checkpoint->path && checkpoint->filepath)
+        return tn_fail(error, TN_INVALID, "path and filepath are the same option: give one of them");
+    checkpoint->template_ = checkpoint->path ? checkpoint->path : checkpoint->filepath;
+    if (!checkpoint->template_ || !*checkpoint->template_)
+        return tn_fail(error, TN_INVALID, "path: is missing (for example: path = model_{epoch:02d}.h5)");
+    if (strcmp(checkpoint->save_freq, "epoch") != 0) {
+        long long every = strtoll(checkpoint->save_freq, &end, 10);
+        if (*end != '\0' || every <= 0)
+            return tn_fail(error, TN_INVALID, "save_freq: `%s` is neither `epoch` nor a number of batches",
+                           checkpoint->save_freq);
+        checkpoint->every = every;
+    }
+    return monitor_single(&checkpoint->initial_value_threshold, "initial_value_threshold", error);
+}
+
+/* The name for this epoch; relative ones are below checkpoints/ of the run directory. */
+static tn_status make_path(const struct model_checkpoint *checkpoint, const struct tn_run *run, char *path,
+                           size_t bytes, struct tn_error *error)
+{
+    int used = 0;
+    if (checkpoint->template_[0] != '/') {
+        used = snprintf(path, bytes, "%s/checkpoints/", run->directory);
+        if (used < 0 || (size_t)used >= bytes)
+            return tn_fail(error, TN_INVALID, "the run directory's name is too long: %s", run->directory);
+    }
+    return filename_fill(checkpoint->template_, run, checkpoint->every > 0, path + used, bytes - (size_t)used, error);
+}
+
+static tn_status run_begin(struct model_checkpoint *checkpoint, const struct tn_run *run, struct tn_error *error)
+{
+    char path[1024];
+    tn_status status;
+    checkpoint->batches_since = 0;
+    checkpoint->watch =
+        (struct monitor){.key = checkpoint->monitor, .mode = checkpoint->mode, .direction = TN_DIRECTION_UNKNOWN};
+    if (checkpoint->initial_value_threshold.count) {
+        checkpoint->watch.best = checkpoint->initial_value_threshold.items[0];
+        checkpoint->watch.has_best = 1;
+    }
+    if (run->log_count == 0)
+        return TN_OK;
+    /* What can be wrong with the name or the watched value is said now and not after the first epoch. A value that
+     * exists only at the end of an epoch cannot be in the name of a file that is written in the middle of it. */
+    if (checkpoint->save_best_only) {
+        status = monitor_settle(&checkpoint->watch, run, error);
+        if (status != TN_OK)
+            return status;
+    }
+    return make_path(checkpoint, run, path, sizeof path, error);
+}
+
+/* Decides whether to save, and says so. */
+static int32_t should_save(struct model_checkpoint *checkpoint, const struct tn_run *run, const char *path, char *text,
+                           size_t bytes)
+{
+    const struct tn_log_value *value = monitor_find(run, checkpoint->monitor);
+    struct monitor *watch = &checkpoint->watch;
+    int32_t epoch = run->epoch + 1, better;
+    char best[64] = "None";
+    if (!checkpoint->save_best_only) {
+        (void)snprintf(text, bytes, "Epoch %d: saving model to %s", epoch, path);
+        return 1;
+    }
+    if (!value) {
+        if (!watch->warned) {
+            (void)snprintf(text, bytes, "Can save best model only with %s available.", checkpoint->monitor);
+            run->say(run, TN_LOG_WARNING, text);
+        }
+        watch->warned = 1;
+        (void)snprintf(text, bytes, "Epoch %d: saving model to %s", epoch, path);
+        return 1;
+    }
+    if (watch->has_best)
+        (void)snprintf(best, sizeof best, "%.5f", watch->best);
+    better = monitor_improves(watch, value->value);
+    if (better) {
+        (void)snprintf(text, bytes, "Epoch %d: %s improved from %s to %.5f, saving model to %s", epoch,
+                       checkpoint->monitor, best, value->value, path);
+        watch->best = value->value;
+        watch->has_best = 1;
+    } else {
+        (void)snprintf(text, bytes, "Epoch %d: %s did not improve from %s", epoch, checkpoint->monitor, best);
+    }
+    return better;
+}
+
+static tn_status save(struct model_checkpoint *checkpoint, const struct tn_run *run, struct tn_error *error)
+{
+    char path[1024], text[1400];
+    int32_t wanted;
+    tn_status status = make_path(checkpoint, run, path, sizeof path, error);
+    if (status == TN_OK && checkpoint->save_best_only)
+        status = monitor_settle(&checkpoint->watch, run, error);
+    if (status != TN_OK)
+        return status;
+    wanted = should_save(checkpoint, run, path, text, sizeof text);
+    if (checkpoint->verbose)
+        run->say(run, TN_LOG_INFO, text);
+    if (!wanted)
+        return TN_OK;
+    status = run->save_weights(run, path, checkpoint->save_weights_only ? TN_FORMAT_WEIGHTS_ONLY : 0u, error);
+    if (status == TN_OK && checkpoint->verbose) {
+        (void)snprintf(text, sizeof text, "Epoch %d: finished saving model to %s", run->epoch + 1, path);
+        run->say(run, TN_LOG_INFO, text);
+    }
+    return status;
+}
+
+static tn_status model_checkpoint_on(void *self, int32_t event, const struct tn_run *run, struct tn_error *error)
+{
+    struct model_checkpoint *checkpoint = self;
+    switch (event) {
+    case TN_RUN_BEGIN:
+        return run_begin(checkpoint, run, error);
+    case TN_BATCH_END:
+        if (checkpoint->every == 0 || ++checkpoint->batches_since < checkpoint->every)
+            return TN_OK;
+        checkpoint->batches_since = 0;
+        return save(checkpoint, run, error);
+    case TN_EPOCH_END:
+        return checkpoint->every == 0 ? save(checkpoint, run, error) : TN_OK;
+    default:
+        return TN_OK;
+    }
+}
+
+static const struct tn_callback model_checkpoint = {
+    TN_TYPE_WITH(TN_CALLBACK, "model_checkpoint", struct model_checkpoint, model_checkpoint_options,
+                 "write the weights after epochs or batches, or when they are the best so far", 0,
+                 model_checkpoint_open, NULL),
+    .on = model_checkpoint_on,
+};
+
+TN_PLUGIN("tenon.model_checkpoint", "0.1.0", "Apache-2.0", &model_checkpoint.type);
