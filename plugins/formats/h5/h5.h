@@ -1,0 +1,68 @@
+/* h5.h: what the files of this plugin share.
+ *
+ *   h5.c       the two types: h5 (Keras' legacy layout) and weights_h5 (Keras 3's .weights.h5)
+ *   write.c    tn_weights -> bytes, with libhdf5 in memory
+ *   config.c   the JSON texts that describe the model and its training to Keras
+ *   child.c    runs the reader in a process of its own: files are hostile and libhdf5 is not proof against all of them
+ *   read.c     bytes -> the weights that were asked for; runs in that child, with
+ *              legacy.c, keras3.c, slots.c, tensor.c and image.c
+ *   names.c    text attributes, in all the ways in which they have been written
+ */
+#ifndef TENON_FORMAT_H5_H
+#define TENON_FORMAT_H5_H
+
+#include <hdf5.h>
+#include <stdbool.h>
+
+#include "tenon/plugin.h"
+
+enum { NAME_BYTES = 256 };
+
+/* ---- write.c ---- */
+tn_status h5_write_legacy(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags, void **data,
+                          uint64_t *bytes, struct tn_error *error);
+tn_status h5_write_keras3(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags, void **data,
+                          uint64_t *bytes, struct tn_error *error);
+
+/* ---- config.c ---- */
+/* The names that layers have in a file: Keras allows letters, digits, '_', '.', '-' only, and none twice. [layer_count]
+ * texts of NAME_BYTES; the caller frees. NULL: no memory. */
+char (*h5_layer_names(const struct tn_weights *weights))[NAME_BYTES];
+/* malloc'ed JSON. *text = NULL (and TN_OK) when Keras has no words for the network. */
+tn_status h5_model_config(const struct tn_weights *weights, char (*names)[NAME_BYTES], char **text,
+                          struct tn_error *error);
+tn_status h5_training_config(const struct tn_weights *weights, char **text, struct tn_error *error);
+/* The layer's group in .weights.h5: "max_pooling2d" for the first MaxPooling2D, "max_pooling2d_1" for the next, … */
+void h5_class_key(const struct tn_weights *weights, uint32_t index, char key[NAME_BYTES]);
+
+/* ---- child.c ---- */
+/* What the reader fills, in memory that both processes see. */
+struct h5_result {
+    tn_status status;
+    int32_t finished; /* 0: the child died on the way */
+    struct tn_error error;
+    char notes[512];
+    int32_t has_slots, has_learning_rate;
+    uint64_t iterations;
+    double learning_rate;
+};
+/* Reads in a child and copies what it found into `weights`; nothing of it is touched on failure. */
+tn_status h5_read_in_child(const void *data, uint64_t bytes, struct tn_weights *weights, char *notes,
+                           uint64_t notes_bytes, struct tn_error *error);
+
+/* ---- read.c ---- */
+/* Fills weights->layers[].weights[].data (and slots that are not NULL). Sizes are those of `weights`, never the
+ * file's. */
+void h5_read(const void *data, uint64_t bytes, struct tn_weights *weights, struct h5_result *result);
+
+/* ---- names.c ---- */
+struct h5_names {
+    char **items;
+    size_t count;
+};
+/* Texts of attribute `name`, or of its pieces name0, name1, …; no such attribute: count 0. `limit`: bytes of the file,
+ * which bounds what can be claimed. */
+tn_status h5_names_read(hid_t object, const char *name, uint64_t limit, struct h5_names *names, struct tn_error *error);
+void h5_names_release(struct h5_names *names);
+
+#endif
