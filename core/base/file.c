@@ -1,0 +1,183 @@
+/* file.c: reading files whole, and writing them so that they are whole or not there. */
+#include "base/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static tn_status io_error(struct tn_error *error, const char *what, const char *path)
+{
+    int reason = errno;
+    return tn_fail(error, reason == ENOENT || reason == ENOTDIR ? TN_NOT_FOUND : TN_IO, "cannot %s %s: %s", what, path,
+                   strerror(reason));
+}
+
+static tn_status read_all(int file, void *data, uint64_t bytes, uint64_t *got)
+{
+    *got = 0;
+    while (*got < bytes) {
+        ssize_t n = read(file, (char *)data + *got, (size_t)(bytes - *got));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return TN_IO;
+        if (n == 0)
+            break;
+        *got += (uint64_t)n;
+    }
+    return TN_OK;
+}
+
+static tn_status write_all(int file, const void *data, uint64_t bytes)
+{
+    uint64_t done = 0;
+    while (done < bytes) {
+        ssize_t n = write(file, (const char *)data + done, (size_t)(bytes - done));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return TN_IO;
+        done += (uint64_t)n;
+    }
+    return TN_OK;
+}
+
+tn_status tn_file_read(const char *path, uint64_t limit, void **data, uint64_t *bytes, struct tn_error *error)
+{
+    tn_status status = TN_OK;
+    struct stat info;
+    char *memory = NULL;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    *data = NULL;
+    *bytes = 0;
+    if (file < 0)
+        return io_error(error, "open", path);
+    if (fstat(file, &info) != 0) {
+        status = io_error(error, "examine", path);
+        goto out;
+    }
+    if (!S_ISREG(info.st_mode)) {
+        status = tn_fail(error, TN_IO, "cannot read %s: it is not a regular file", path);
+        goto out;
+    }
+    if ((uint64_t)info.st_size > limit) {
+        status = tn_fail(error, TN_NO_MEMORY, "%s has %lld bytes, more than the limit of %llu", path,
+                         (long long)info.st_size, (unsigned long long)limit);
+        goto out;
+    }
+    memory = malloc((size_t)info.st_size + 1);
+    if (!memory) {
+        status = tn_fail(error, TN_NO_MEMORY, "no memory for the %lld bytes of %s", (long long)info.st_size, path);
+        goto out;
+    }
+    if (read_all(file, memory, (uint64_t)info.st_size, bytes) != TN_OK) {
+        status = io_error(error, "read", path);
+        goto out;
+    }
+    memory[*bytes] = '\0';
+    *data = memory;
+    memory = NULL;
+out:
+    free(memory);
+    (void)close(file);
+    return status;
+}
+
+/* Makes a rename last: without this it may be gone after a power cut. Some file systems refuse; that is no error. */
+static void sync_folder_of(const char *path)
+{
+    char folder[4096];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) : 0;
+    int file;
+    if (length >= sizeof folder)
+        return;
+    memcpy(folder, path, length);
+    folder[length] = '\0';
+    file = open(slash ? (length ? folder : "/") : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file >= 0) {
+        (void)fsync(file);
+        (void)close(file);
+    }
+}
+
+tn_status tn_file_write(const char *path, const void *data, uint64_t bytes, struct tn_error *error)
+{
+    tn_status status = TN_OK;
+    char temporary[4096];
+    int file, length = snprintf(temporary, sizeof temporary, "%s.tmp-%ld", path, (long)getpid());
+    if (length < 0 || (size_t)length >= sizeof temporary)
+        return tn_fail(error, TN_IO, "the path %.200s… is too long", path);
+    file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (file < 0)
+        return io_error(error, "create", temporary);
+    if (write_all(file, data, bytes) != TN_OK)
+        status = io_error(error, "write", temporary);
+    else if (fsync(file) != 0 && errno != EINVAL && errno != ENOTSUP)
+        status = io_error(error, "write to the disk", temporary);
+    if (close(file) != 0 && status == TN_OK)
+        status = io_error(error, "close", temporary);
+    if (status == TN_OK && rename(temporary, path) != 0)
+        status = io_error(error, "rename the new file to", path);
+    if (status != TN_OK)
+        (void)unlink(temporary);
+    else
+        sync_folder_of(path);
+    return status;
+}
+
+tn_status tn_file_append(const char *path, const void *data, uint64_t bytes, struct tn_error *error)
+{
+    tn_status status = TN_OK;
+    int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (file < 0)
+        return io_error(error, "open", path);
+    if (write_all(file, data, bytes) != TN_OK)
+        status = io_error(error, "write", path);
+    if (close(file) != 0 && status == TN_OK)
+        status = io_error(error, "close", path);
+    return status;
+}
+
+tn_status tn_folder_make(const char *path, struct tn_error *error)
+{
+    char part[4096];
+    size_t length = strlen(path);
+    if (length >= sizeof part)
+        return tn_fail(error, TN_IO, "the path %.200s… is too long", path);
+    memcpy(part, path, length + 1);
+    for (size_t i = 1; i <= length; i++) {
+        if (part[i] != '/' && part[i] != '\0')
+            continue;
+        part[i] = '\0';
+        if (mkdir(part, 0777) != 0 && !(errno == EEXIST || tn_path_is_folder(part)))
+            return io_error(error, "make the folder", part);
+        if (i < length)
+            part[i] = '/';
+    }
+    if (!tn_path_is_folder(path))
+        return tn_fail(error, TN_IO, "cannot make the folder %s: a file of that name is in the way", path);
+    return TN_OK;
+}
+
+bool tn_path_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+bool tn_path_is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+char *tn_path_beside(struct tn_arena *arena, const char *base_file, const char *path)
+{
+    const char *slash = base_file ? strrchr(base_file, '/') : NULL;
+    if (path[0] == '/' || !slash)
+        return tn_arena_string(arena, path);
+    return tn_arena_format(arena, "%.*s/%s", (int)(slash - base_file), base_file, path);
+}
