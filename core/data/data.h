@@ -14,6 +14,7 @@
 enum tn_on_error { TN_ON_ERROR_FAIL = 0, TN_ON_ERROR_SKIP = 1 };
 enum tn_color_mode { TN_COLOR_RGB = 0, TN_COLOR_GRAYSCALE = 1, TN_COLOR_RGBA = 2 };
 enum tn_interpolation { TN_BILINEAR = 0, TN_NEAREST = 1 };
+enum tn_overlap { TN_OVERLAP_AUTO = 0, TN_OVERLAP_NO = 1, TN_OVERLAP_YES = 2 };
 
 /* [data] of an experiment; tn_data_option_table is its option table. */
 struct tn_data_options {
@@ -33,6 +34,8 @@ struct tn_data_options {
     const char
         *augment; /* name of a strategy, or an augment section, or a comma list of them; resolved by the experiment */
     int64_t maximum_pixels; /* key max_pixels; default 178956970, Pillow's limit */
+    int32_t overlap;        /* enum tn_overlap: may workers decode while the training thread computes? */
+    struct tn_list codecs;  /* default jpeg, png: types of the codecs that are asked, in order */
 };
 extern const struct tn_option tn_data_option_table[];
 
@@ -51,6 +54,8 @@ struct tn_dataset_spec {
     uint64_t seed;
     int32_t training; /* 1: random augmentations and shuffle apply */
     int32_t subset;   /* enum tn_subset */
+    /* Cores that the computation keeps busy, for overlap = auto; 0 = all of them (a GPU: 1). */
+    int32_t compute_threads;
 };
 
 struct tn_dataset;
@@ -104,5 +109,14 @@ tn_status tn_decoder_open(struct tn_registry *registry, struct tn_decoder **deco
 void tn_decoder_close(struct tn_decoder **decoder);
 tn_status tn_decoder_decode(struct tn_decoder *decoder, const void *bytes, uint64_t byte_count,
                             const struct tn_decode_request *request, struct tn_image *image, struct tn_error *error);
+
+/* ---- a drawn data set on disk (synth.c; `tenon synth`) ---- */
+/* Scans `source` (kind TN_SOURCE, delivering pixels: shapes) for pictures of `size`, and writes its first `count` (0 =
+ * all) samples as FOLDER/CLASS/NUMBER.jpg. FOLDER is made; one with something in it is refused. `progress` may be NULL;
+ * it is called after each picture, and an answer other than 0 ends the work with TN_INTERRUPTED. */
+tn_status tn_synth_write(struct tn_registry *registry, struct tn_instance *source, const char *folder, uint64_t count,
+                         int32_t quality, struct tn_size size, uint64_t seed,
+                         int32_t (*progress)(void *context, uint64_t done, uint64_t count), void *context,
+                         struct tn_error *error);
 
 #endif

@@ -56,6 +56,7 @@ struct tn_source_info {
     const char *const *classes;  /* [class_count] names */
     const uint64_t *class_sizes; /* [class_count] samples of each; NULL = unknown */
     uint32_t target_count;       /* 0: `label` of a sample is its class; else the number of floats in `targets` */
+    uint64_t index_bytes;        /* memory that the list of samples takes; 0 = next to none */
 };
 
 /* One sample as read. Set either `bytes` (encoded) or `image.pixels`; buffers belong to the source's worker state and
@@ -109,6 +110,10 @@ struct tn_codec {
      * error, never a half grey picture.  [worker] */
     tn_status (*decode)(const void *self, void *worker, const void *bytes, uint64_t byte_count,
                         const struct tn_decode_request *request, struct tn_image *image, struct tn_error *error);
+    /* Encodes a TN_PIXEL_U8 image of 1 or 3 channels into memory from host->allocate, which the caller releases.
+     * `quality`: 1..100 where the format has one. NULL = this codec only reads.  [any] */
+    tn_status (*encode)(const void *self, const struct tn_host *host, const struct tn_image *image, int32_t quality,
+                        void **bytes, uint64_t *byte_count, struct tn_error *error);
 };
 
 /* ---- augment: changes samples on their way into a batch
