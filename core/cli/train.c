@@ -1,0 +1,104 @@
+/* train.c: `tenon train`. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+struct options {
+    const char *weights, *plugin_path;
+    int32_t fresh, quiet;
+};
+
+static const struct tn_option options[] = {
+    TN_BOOL(struct options, fresh, 0, "start anew: put aside what an earlier run of this name left"),
+    TN_PATH(struct options, weights, NULL, "begin with the weights of this file"),
+    TN_BOOL(struct options, quiet, 0, "print warnings and errors only"),
+    TN_PLUGIN_PATH_OPTION(struct options),
+    TN_END,
+};
+
+static const struct tn_command_letter letters[] = {{'w', "weights"}, {'q', "quiet"}, {0, NULL}};
+
+/* What is about to run, in three lines. */
+static void say_begin(struct tn_console *console, const struct tn_experiment *experiment)
+{
+    const struct tn_plan_report *report = tn_network_report(experiment->network);
+    char count[32], bytes[32];
+    tn_console_say(console, TN_LOG_INFO, "%s: %llu training images in %u classes%s, batches of %lld",
+                   experiment->options.name, (unsigned long long)tn_dataset_info(experiment->train)->count,
+                   experiment->class_count, experiment->validation ? "" : ", no validation",
+                   (long long)experiment->data.batch_size);
+    tn_console_say(
+        console, TN_LOG_INFO, "%s; %s parameters, %s planned", report->device.name,
+        tn_say_count(count, sizeof count, report->parameters),
+        tn_say_bytes(bytes, sizeof bytes,
+                     report->lasting_arena_bytes + report->step_arena_bytes + tn_dataset_bytes(experiment->train)));
+    tn_console_say(console, TN_LOG_INFO, "writing to %s", experiment->run_directory);
+}
+
+static int say_end(struct tn_console *console, const struct tn_experiment *experiment, tn_status status,
+                   const struct tn_train_result *result, const struct tn_error *error)
+{
+    if (status == TN_INTERRUPTED) {
+        tn_console_say(console, TN_LOG_WARNING, "%s",
+                       error->text[0] ? error->text : "interrupted; the run ended in order");
+        return TN_EXIT_INTERRUPTED;
+    }
+    if (status != TN_OK)
+        return tn_console_fail(console, status, error);
+    if (!console->quiet) {
+        tn_console_say(console, TN_LOG_INFO, "done: %d epochs, %llu steps%s%s; see %s", result->epochs_done,
+                       (unsigned long long)result->steps, result->stopped_because ? "; stopped: " : "",
+                       result->stopped_because ? result->stopped_because : "", experiment->run_directory);
+    }
+    return TN_EXIT_DONE;
+}
+
+static int run(struct tn_arguments *arguments)
+{
+    const struct options *chosen = arguments->options;
+    struct tn_console *console = arguments->console;
+    struct tn_progress_line line = {.console = console};
+    struct tn_train_result result = {0};
+    struct tn_error error = {0};
+    struct tn_experiment *experiment = NULL;
+    int exit_status;
+    struct tn_train_request request = {.fresh = chosen->fresh,
+                                       .quiet = chosen->quiet,
+                                       .weights = chosen->weights,
+                                       .stop = tn_signals_catch(),
+                                       .progress = tn_progress_show,
+                                       .context = &line,
+                                       .say = NULL};
+
+    console->quiet = chosen->quiet;
+    tn_arguments_plugin_path(chosen->plugin_path);
+    if (tn_arguments_experiment(arguments, 0, &experiment, &exit_status)) {
+        tn_status status;
+        if (!chosen->quiet)
+            say_begin(console, experiment);
+        status = tn_experiment_train(experiment, &request, &result, &error);
+        tn_console_paint(console, "");
+        exit_status = say_end(console, experiment, status, &result, &error);
+    }
+    tn_experiment_close(&experiment);
+    return exit_status;
+}
+
+const struct tn_command tn_command_train_entry = {
+    .name = "train",
+    .summary = "train a network",
+    .usage = "FILE [section.key=value ...] [options]",
+    .about = "Trains what the experiment FILE describes and writes runs/NAME/: config.ini, classes.txt, log.csv,\n"
+             "manifest.json, checkpoints. Values can be replaced on the command line; nothing in FILE changes.\n"
+             "Ctrl-C ends the run in order (exit status 75); a second Ctrl-C ends it at once.",
+    .examples = "  tenon train cats.ini\n"
+                "  tenon train cats.ini data.batch_size=64 optimizer.learning_rate=3e-4\n"
+                "  tenon train cats.ini data.augment=strong experiment.name=cats-strong\n"
+                "  tenon train cats.ini --weights runs/cats/checkpoints/best.h5 --fresh",
+    .flags = TN_COMMAND_EXPERIMENT,
+    .options = options,
+    .options_size = sizeof(struct options),
+    .letters = letters,
+    .run = run,
+};
