@@ -39,10 +39,18 @@ struct tn_experiment {
     uint32_t class_count;
     const char *run_directory; /* run_folder/name, relative to the current directory */
     struct tn_arena arena;
+    uint32_t flags;                /* TN_OPEN_… */
+    struct tn_experiment_own *own; /* of core/train alone */
 };
 
-/* Opens everything; problems collects all errors that can be found in one run. `weights` (NULL: none) is loaded after
- * allocation. Nothing is written. */
+/* Adds the sections that a Keras user expects to be there when the file leaves them out: loss by class_mode, adam,
+ * accuracy for a cross-entropy, csv_logger. tn_experiment_open does it; here for those who print the experiment. */
+tn_status tn_experiment_add_defaults(struct tn_config *config);
+
+/* Opens everything; problems collects all errors that can be found in one run. The network is planned, not yet
+ * allocated (training, evaluation, prediction and weight files do it when they need it). Nothing is written.
+ * With TN_OPEN_INFERENCE `train` and `validation` may be NULL although the file has such sources: ask for them with
+ * tn_experiment_source, which says why one cannot be opened. */
 tn_status tn_experiment_open(const char *path, const char *const *overrides, size_t override_count, uint32_t flags,
                              struct tn_experiment **experiment, struct tn_problems *problems);
 void tn_experiment_close(struct tn_experiment **experiment);
@@ -51,7 +59,8 @@ tn_status tn_experiment_load_weights(struct tn_experiment *experiment, const cha
                                      size_t notes_bytes, struct tn_error *error);
 tn_status tn_experiment_save_weights(struct tn_experiment *experiment, const char *path, uint32_t flags,
                                      uint64_t iterations, double learning_rate, struct tn_error *error);
-/* The dataset of [source:NAME], opened like validation data. Borrowed. */
+/* The dataset of [source:NAME], opened like validation data (no shuffle, no random augmentation); "validation" is also
+ * what validation_split sets aside. Borrowed. */
 tn_status tn_experiment_source(struct tn_experiment *experiment, const char *name, struct tn_dataset **dataset,
                                struct tn_error *error);
 /* A dataset over a folder or one picture (for `tenon predict`), without labels. Caller closes. */
@@ -82,7 +91,8 @@ struct tn_train_result {
     const char *stopped_because; /* NULL: all epochs done */
     double best_value;
 };
-/* Trains and writes the run directory. TN_INTERRUPTED after request->stop. */
+/* Trains and writes the run directory. TN_INTERRUPTED after request->stop: the error's text says what was saved. Once
+ * for each opened experiment. */
 tn_status tn_experiment_train(struct tn_experiment *experiment, const struct tn_train_request *request,
                               struct tn_train_result *result, struct tn_error *error);
 

@@ -76,7 +76,7 @@ static tn_status read_group(const struct h5_reader *reader, hid_t root, const ch
         const char *layer = "";
         struct tn_weight *weight = group_weight(weights, *next, count, i, &layer);
         char what[512];
-        (void)snprintf(what, sizeof what, "layer \"%s\": %s (\"%s\" in the file)", layer, weight->name, name);
+        (void)snprintf(what, sizeof what, "layer \"%s\": %s (\"%.80s\" in the file)", layer, weight->name, name);
         status = h5_read_tensor(reader, group, names.items[i], what, &weight->shape, weight->data);
     }
     *next += count;

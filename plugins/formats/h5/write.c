@@ -258,17 +258,19 @@ static tn_status put_keras3_layer(const struct writer *writer, hid_t root, const
 static tn_status put_keras3(const struct writer *writer, const struct tn_weights *weights)
 {
     char(*names)[NAME_BYTES] = h5_layer_names(weights);
-    hid_t root = make_group(writer->file, "layers");
+    hid_t root = make_group(writer->file, "layers"), top = make_group(writer->file, "vars");
     tn_status status = TN_OK;
     if (!names)
         status = tn_fail(writer->error, TN_NO_MEMORY, "no memory for names");
-    else if (root < 0)
+    else if (root < 0 || top < 0) /* `vars` is empty, but Keras 2 wants it */
         status = broken(writer, "layers");
     for (uint32_t i = 0; i < weights->layer_count && status == TN_OK; i++) {
         char key[NAME_BYTES];
         h5_class_key(weights, i, key);
         status = put_keras3_layer(writer, root, key, names[i], &weights->layers[i]);
     }
+    if (top >= 0)
+        (void)H5Gclose(top);
     if (root >= 0)
         (void)H5Gclose(root);
     free(names);

@@ -1,0 +1,156 @@
+/* internal.h: what the files of core/train share and nobody else needs.
+ *
+ *   options.c        [experiment]; sections that are added when a file leaves them out
+ *   experiment.c     open and close: the order in which everything is made
+ *   sections.c       sections -> instances; names of sections that nobody knows
+ *   fit.c            does the loss fit the labels; device; metrics
+ *   datasets.c       sources -> datasets, class names
+ *   pictures.c       a folder or file of pictures as a source
+ *   weight_files.c   formats: load and save
+ *   meters.c         running means of loss and metrics
+ *   run_directory.c  the folder of a run: lock, config.ini, classes.txt
+ *   manifest.c       manifest.json
+ *   train.c          the loop;  events.c what callbacks see and may ask for
+ *   eval.c, predict.c
+ */
+#ifndef TENON_TRAIN_INTERNAL_H
+#define TENON_TRAIN_INTERNAL_H
+
+#include "train/experiment.h"
+
+enum { TN_MAX_FORMATS = 8, TN_MAX_EXTRA = 16 };
+
+/* A dataset that was opened by name. */
+struct tn_extra_dataset {
+    const char *name;
+    struct tn_instance *source; /* of its own: one dataset each */
+    struct tn_dataset *dataset;
+};
+
+struct tn_experiment_own {
+    struct tn_augment_use *augments; /* the chosen strategy, in order */
+    uint32_t augment_count;
+    struct tn_network_layer *network_layers;
+    struct tn_instance *validation_split; /* second instance of [source:train], for what the split sets aside */
+    struct tn_extra_dataset extra[TN_MAX_EXTRA];
+    uint32_t extra_count;
+    struct tn_instance *pictures[TN_MAX_EXTRA]; /* sources of tn_experiment_pictures */
+    uint32_t picture_count;
+    struct tn_instance *formats[TN_MAX_FORMATS];
+    uint32_t format_count;
+    struct tn_weights *weights; /* host copy through which files are written; made once */
+    char optimizer_config[2048];
+    int32_t input_type; /* of the network: enum tn_pixel_type */
+    int32_t batch;      /* planned */
+    bool allocated;
+};
+
+/* State while an experiment is opened. */
+struct tn_setup {
+    struct tn_experiment *experiment;
+    struct tn_problems *problems;
+};
+
+/* ---- sections.c ---- */
+void tn_setup_names(struct tn_setup *setup);
+/* One instance of each [kind:…] section, in order; those that fail leave a problem. */
+tn_status tn_setup_instances(struct tn_setup *setup, uint32_t kind, const char *const *reserved,
+                             struct tn_instance ***list, uint32_t *count);
+/* The instance of the only section of a kind; *instance = NULL without one. */
+tn_status tn_setup_single(struct tn_setup *setup, uint32_t kind, struct tn_instance **instance);
+tn_status tn_setup_augments(struct tn_setup *setup);
+tn_status tn_setup_layers(struct tn_setup *setup);
+/* An error of a call as a problem: at its own place, else at the given one. */
+void tn_setup_problem(struct tn_setup *setup, const struct tn_error *error, const char *file, uint32_t line);
+/* Cuts "a, b" into texts of the arena; count 0 for NULL. */
+tn_status tn_split_names(struct tn_arena *arena, const char *text, struct tn_list *list);
+
+/* ---- fit.c ---- */
+tn_status tn_setup_device(struct tn_setup *setup);
+void tn_setup_check_fit(struct tn_setup *setup);
+/* Floats of one sample's target, for class_mode and class count of the experiment. */
+int32_t tn_experiment_target_count(const struct tn_experiment *experiment);
+bool tn_loss_is_sparse(const struct tn_instance *loss);
+
+/* ---- datasets.c ---- */
+tn_status tn_setup_datasets(struct tn_setup *setup);
+struct tn_instance *tn_experiment_source_instance(const struct tn_experiment *experiment, const char *name);
+tn_status tn_experiment_dataset(struct tn_experiment *experiment, struct tn_instance *source, bool training,
+                                int32_t subset, struct tn_dataset **dataset, struct tn_error *error);
+int32_t tn_color_channels(int32_t color_mode);
+
+/* ---- weight_files.c ---- */
+/* Allocates the network on its device if that has not happened yet. */
+tn_status tn_experiment_ready(struct tn_experiment *experiment, struct tn_error *error);
+/* Makes the host copy of the weights through which files are written. */
+tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct tn_error *error);
+void tn_weight_files_close(struct tn_experiment *experiment);
+
+/* ---- meters.c: mean loss and metrics of the samples seen since reset ---- */
+struct tn_meters {
+    const struct tn_experiment *experiment;
+    void **states; /* of each metric */
+    double loss_sum, weight_sum;
+    /* room for one batch */
+    int32_t classes; /* elements of one prediction */
+    float *losses, *predictions, *pixels;
+};
+/* Buffers for batches of up to `batch` samples. */
+tn_status tn_meters_open(struct tn_meters *meters, const struct tn_experiment *experiment, int32_t batch,
+                         struct tn_error *error);
+void tn_meters_close(struct tn_meters *meters);
+void tn_meters_reset(struct tn_meters *meters);
+/* Adds a batch whose losses and predictions stand in the buffers. */
+void tn_meters_add(struct tn_meters *meters, const struct tn_batch *batch);
+double tn_meters_loss(const struct tn_meters *meters);
+double tn_meters_metric(const struct tn_meters *meters, uint32_t metric);
+/* Images of a batch in the network's type: as they are, or 8-bit ones as floats in the meters' buffer. */
+const void *tn_meters_images(struct tn_meters *meters, const struct tn_batch *batch);
+
+/* ---- run_directory.c ---- */
+struct tn_run_directory {
+    char path[1024];
+    int lock; /* descriptor, -1 = none */
+};
+/* Makes and locks runs/NAME (fresh: the first of NAME, NAME-2, … that is free) and writes config.ini and classes.txt.
+ */
+tn_status tn_run_directory_open(struct tn_run_directory *directory, const struct tn_experiment *experiment, bool fresh,
+                                struct tn_error *error);
+void tn_run_directory_close(struct tn_run_directory *directory);
+
+/* ---- manifest.c ---- */
+tn_status tn_manifest_write(const struct tn_experiment *experiment, const char *directory, struct tn_error *error);
+
+/* ---- the loop: train.c and events.c ---- */
+/* One line of the logs: which value it is. */
+struct tn_log_slot {
+    int32_t metric; /* -1 loss, -2 learning rate */
+    bool validation;
+};
+struct tn_loop {
+    struct tn_experiment *experiment;
+    const struct tn_train_request *request;
+    struct tn_train_result *result;
+    struct tn_run_directory directory;
+    struct tn_meters train, validation;
+    struct tn_run run; /* what callbacks see */
+    /* all values of an epoch, and those known after a batch; both sorted by name as Keras does */
+    struct tn_log_value *epoch_logs, *batch_logs;
+    struct tn_log_slot *epoch_slots, *batch_slots;
+    uint32_t epoch_log_count, batch_log_count;
+    uint64_t batches, total_steps;
+    double learning_rate; /* now */
+    double base_rate;     /* what a schedule starts from */
+    bool stop, interrupted, warned_not_finite;
+    char stop_reason[256], hint[320];
+    double epoch_begin, wait_seconds;
+    uint64_t images;
+};
+tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error);
+void tn_loop_set_logs(struct tn_loop *loop, bool epoch_end);
+/* Tells all callbacks, in order; the first failure ends it. */
+tn_status tn_loop_tell(struct tn_loop *loop, int32_t event, struct tn_error *error);
+void tn_loop_say(struct tn_loop *loop, int32_t level, const char *text);
+void tn_loop_bind_run(struct tn_loop *loop);
+
+#endif

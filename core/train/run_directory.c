@@ -1,0 +1,181 @@
+/* run_directory.c: the folder of a run, RUN_FOLDER/NAME: made, locked, and begun with what describes the run. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "train/internal.h"
+
+#define LOCK_NAME "lock"
+
+/* Does the folder hold anything but a lock? A folder that is not there holds nothing. */
+static bool is_used(const char *path)
+{
+    DIR *stream = opendir(path);
+    const struct dirent *entry;
+    bool used = false;
+    if (!stream)
+        return false;
+    while (!used && (entry = readdir(stream)) != NULL)
+        used = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+               strcmp(entry->d_name, LOCK_NAME) != 0;
+    (void)closedir(stream);
+    return used;
+}
+
+static tn_status say_busy(const char *path, int descriptor, struct tn_error *error)
+{
+    char owner[128] = "";
+    ssize_t length = pread(descriptor, owner, sizeof owner - 1, 0);
+    owner[length > 0 ? (size_t)length : 0] = '\0';
+    owner[strcspn(owner, "\n")] = '\0';
+    return tn_fail(error, TN_BUSY,
+                   "%s is in use by another run (%s): wait for it, or give this one another "
+                   "experiment.name",
+                   path, *owner ? owner : "of an unknown process");
+}
+
+/* The lock is the kernel's, on an open file: it ends with the process that holds it, however that ends, so that nothing
+ * has to be cleaned up after a kill. The file names the owner for people only. */
+static tn_status take_lock(const char *folder, int *lock, struct tn_error *error)
+{
+    char path[1100], owner[160], host[64] = "";
+    struct stat by_name, by_descriptor;
+    (void)snprintf(path, sizeof path, "%s/%s", folder, LOCK_NAME);
+    for (;;) {
+        int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+        if (descriptor < 0)
+            return tn_fail(error, TN_IO, "cannot write into the run directory: %s: %s", path, strerror(errno));
+        if (flock(descriptor, LOCK_EX | LOCK_NB) != 0 && (errno == EWOULDBLOCK || errno == EINTR)) {
+            tn_status status = say_busy(folder, descriptor, error);
+            (void)close(descriptor);
+            return status;
+        } /* any other failure: a mount without locks, where nobody can be kept out */
+        if (fstat(descriptor, &by_descriptor) != 0 || stat(path, &by_name) != 0 ||
+            by_name.st_ino != by_descriptor.st_ino || by_name.st_dev != by_descriptor.st_dev) {
+            (void)close(descriptor); /* its owner removed it just now */
+            continue;
+        }
+        (void)gethostname(host, sizeof host - 1);
+        (void)snprintf(owner, sizeof owner, "process %ld on %s\n", (long)getpid(), host);
+        if (ftruncate(descriptor, 0) != 0 || pwrite(descriptor, owner, strlen(owner), 0) != (ssize_t)strlen(owner)) {
+            tn_status status =
+                tn_fail(error, TN_IO, "cannot write into the run directory: %s: %s", path, strerror(errno));
+            (void)close(descriptor);
+            return status;
+        }
+        *lock = descriptor;
+        return TN_OK;
+    }
+}
+
+void tn_run_directory_close(struct tn_run_directory *directory)
+{
+    char path[1100];
+    if (directory->lock < 0)
+        return;
+    (void)snprintf(path, sizeof path, "%s/%s", directory->path, LOCK_NAME);
+    (void)unlink(path);
+    (void)close(directory->lock);
+    directory->lock = -1;
+}
+
+/* Makes and locks one folder. *free_ = false: another run has been here (no error is recorded then). */
+static tn_status try_folder(struct tn_run_directory *directory, bool *free_, struct tn_error *error)
+{
+    bool existed = tn_path_exists(directory->path);
+    tn_status status = tn_folder_make(directory->path, error);
+    if (status != TN_OK)
+        return tn_error_wrap(error, status, "cannot make the run directory");
+    status = take_lock(directory->path, &directory->lock, error);
+    if (status != TN_OK)
+        return status;
+    *free_ = !existed || !is_used(directory->path);
+    if (!*free_)
+        tn_run_directory_close(directory);
+    return TN_OK;
+}
+
+static tn_status find_folder(struct tn_run_directory *directory, const char *path, bool fresh, struct tn_error *error)
+{
+    bool free_ = false;
+    tn_status status = TN_OK;
+    for (unsigned number = 1; !free_ && number < 100000; number++) {
+        int length = number == 1 ? snprintf(directory->path, sizeof directory->path, "%s", path)
+                                 : snprintf(directory->path, sizeof directory->path, "%s-%u", path, number);
+        if (length < 0 || (size_t)length >= sizeof directory->path)
+            return tn_fail(error, TN_INVALID, "the name of the run directory is too long: %s", path);
+        if (fresh && is_used(directory->path))
+            continue;
+        status = try_folder(directory, &free_, error);
+        if (status == TN_BUSY && fresh)
+            continue;
+        if (status != TN_OK)
+            return status;
+        if (!free_ && !fresh)
+            return tn_fail(error, TN_INVALID,
+                           "%s holds a run already, and continuing a run is not implemented yet; use --fresh, or give "
+                           "this one another experiment.name",
+                           path);
+    }
+    return free_ ? TN_OK : status != TN_OK ? status : tn_fail(error, TN_FAILED, "%s: too many runs of this name", path);
+}
+
+/* ---- what describes the run ---- */
+
+static tn_status write_text(const struct tn_run_directory *directory, const char *name, const struct tn_text *text,
+                            struct tn_error *error)
+{
+    char path[1200];
+    if (text->failed)
+        return tn_fail(error, TN_NO_MEMORY, "no memory to write %s", name);
+    (void)snprintf(path, sizeof path, "%s/%s", directory->path, name);
+    return tn_file_write(path, text->data ? text->data : "", text->length, error);
+}
+
+static tn_status write_config(const struct tn_run_directory *directory, const struct tn_experiment *experiment,
+                              struct tn_error *error)
+{
+    struct tn_text text = {.data = NULL};
+    tn_status status;
+    tn_text_format(&text, "; the resolved experiment; relative paths count from the folder of %s\n",
+                   experiment->config->path);
+    status = tn_config_print(experiment->config, false, &text);
+    if (status == TN_OK)
+        status = write_text(directory, "config.ini", &text, error);
+    else
+        status = tn_fail(error, status, "no memory to write config.ini");
+    tn_text_release(&text);
+    return status;
+}
+
+static tn_status write_classes(const struct tn_run_directory *directory, const struct tn_experiment *experiment,
+                               struct tn_error *error)
+{
+    struct tn_text text = {.data = NULL};
+    tn_status status;
+    for (uint32_t i = 0; i < experiment->class_count; i++)
+        tn_text_format(&text, "%s\n", experiment->classes[i]);
+    status = write_text(directory, "classes.txt", &text, error);
+    tn_text_release(&text);
+    return status;
+}
+
+tn_status tn_run_directory_open(struct tn_run_directory *directory, const struct tn_experiment *experiment, bool fresh,
+                                struct tn_error *error)
+{
+    tn_status status;
+    *directory = (struct tn_run_directory){.lock = -1};
+    TN_TRY(status, find_folder(directory, experiment->run_directory, fresh, error), out);
+    TN_TRY(status, write_config(directory, experiment, error), out);
+    if (experiment->class_count)
+        TN_TRY(status, write_classes(directory, experiment, error), out);
+    status = tn_manifest_write(experiment, directory->path, error);
+out:
+    if (status != TN_OK)
+        tn_run_directory_close(directory);
+    return status;
+}

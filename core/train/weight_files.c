@@ -1,0 +1,203 @@
+/* weight_files.c: weights from and to files, through the formats that plugins give. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/internal.h"
+
+/* A model of this size has four thousand million weights: more than any network that runs here. */
+#define LARGEST_WEIGHT_FILE (1ull << 34)
+
+tn_status tn_experiment_ready(struct tn_experiment *experiment, struct tn_error *error)
+{
+    tn_status status;
+    if (experiment->own->allocated)
+        return TN_OK;
+    status = tn_network_allocate(experiment->network, error);
+    if (status == TN_OK)
+        experiment->own->allocated = true;
+    return status;
+}
+
+/* ---- which format ---- */
+
+/* Length of the longest extension of the format that the path ends in; 0 = none. */
+static size_t extension_length(const struct tn_format *format, const char *path)
+{
+    size_t best = 0, path_length = strlen(path);
+    for (const char *at = format->extensions; at && *at;) {
+        size_t length = strcspn(at, "|");
+        if (length > best && path_length > length + 1 && path[path_length - length - 1] == '.' &&
+            strncmp(path + path_length - length, at, length) == 0)
+            best = length;
+        at += length + (at[length] == '|');
+    }
+    return best;
+}
+
+static const struct tn_format *best_format(struct tn_registry *registry, const char *path)
+{
+    const struct tn_format *best = NULL;
+    const struct tn_type *type;
+    size_t longest = 0;
+    for (size_t i = 0; (type = tn_registry_type(registry, TN_FORMAT, i, NULL)) != NULL; i++) {
+        const struct tn_format *format = (const struct tn_format *)type;
+        size_t length = extension_length(format, path);
+        if (length > longest) {
+            best = format;
+            longest = length;
+        }
+    }
+    return best;
+}
+
+static const struct tn_format *find_format(struct tn_registry *registry, const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    const struct tn_format *format;
+    if (dot && dot[1] && !strchr(dot, '/'))
+        (void)tn_registry_find(registry, TN_FORMAT, dot + 1, NULL); /* opens the plugin of that name, if there is one */
+    format = best_format(registry, path);
+    if (!format) {
+        tn_registry_load_all(registry);
+        format = best_format(registry, path);
+    }
+    return format;
+}
+
+static tn_status open_format(struct tn_experiment *experiment, const char *path, const struct tn_instance **instance,
+                             struct tn_error *error)
+{
+    struct tn_experiment_own *own = experiment->own;
+    const struct tn_format *format = find_format(experiment->registry, path);
+    struct tn_problems problems = {.items = NULL};
+    tn_status status;
+    if (!format)
+        return tn_fail(error, TN_INVALID, "%s: no format is known for files of this name (h5 is the usual one)", path);
+    for (uint32_t i = 0; i < own->format_count; i++)
+        if (strcmp(own->formats[i]->type->name, format->type.name) == 0) {
+            *instance = own->formats[i];
+            return TN_OK;
+        }
+    if (own->format_count == TN_COUNT_OF(own->formats))
+        return tn_fail(error, TN_FAILED, "more than %d formats are in use", TN_MAX_FORMATS);
+    status = tn_instance_open(experiment->registry, TN_FORMAT, format->type.name, NULL, NULL,
+                              &own->formats[own->format_count], &problems);
+    if (status == TN_OK)
+        *instance = own->formats[own->format_count++];
+    else
+        status = tn_fail(error, status, "format %s: %s", format->type.name,
+                         problems.count ? problems.items[0].text : "out of memory");
+    tn_problems_release(&problems);
+    return status;
+}
+
+/* ---- the weights as files see them ---- */
+
+/* What the network does not know: classes, and the words of Keras for loss and optimizer. */
+static void describe(const struct tn_experiment *experiment, struct tn_weights *weights)
+{
+    struct tn_experiment_own *own = experiment->own;
+    weights->classes = experiment->classes;
+    weights->class_count = experiment->class_count;
+    weights->loss = experiment->loss ? experiment->loss->type->name : NULL;
+    weights->optimizer_class = NULL;
+    weights->optimizer_config = NULL;
+    if (experiment->optimizer) {
+        const struct tn_optimizer *type = (const struct tn_optimizer *)experiment->optimizer->type;
+        weights->optimizer_class = type->keras_class;
+        weights->learning_rate = type->learning_rate(experiment->optimizer->self);
+        if (type->keras_class && type->keras_config &&
+            type->keras_config(experiment->optimizer->self, own->optimizer_config, sizeof own->optimizer_config,
+                               NULL) == TN_OK)
+            weights->optimizer_config = own->optimizer_config;
+    }
+}
+
+tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct tn_error *error)
+{
+    tn_status status = tn_experiment_ready(experiment, error);
+    if (status == TN_OK && !experiment->own->weights) {
+        status = tn_network_weights_open(experiment->network, 0, &experiment->own->weights, error);
+        if (status == TN_OK)
+            describe(experiment, experiment->own->weights);
+    }
+    return status;
+}
+
+void tn_weight_files_close(struct tn_experiment *experiment)
+{
+    struct tn_experiment_own *own = experiment->own;
+    tn_network_weights_close(&own->weights);
+    for (uint32_t i = 0; i < own->format_count; i++)
+        tn_instance_close(&own->formats[i]);
+}
+
+tn_status tn_experiment_load_weights(struct tn_experiment *experiment, const char *path, char *notes,
+                                     size_t notes_bytes, struct tn_error *error)
+{
+    const struct tn_instance *instance = NULL;
+    const struct tn_format *format;
+    void *data = NULL;
+    uint64_t bytes = 0;
+    tn_status status;
+    if (notes && notes_bytes)
+        notes[0] = '\0';
+    TN_TRY(status, tn_experiment_prepare_saving(experiment, error), out);
+    TN_TRY(status, open_format(experiment, path, &instance, error), out);
+    TN_TRY(status, tn_file_read(path, LARGEST_WEIGHT_FILE, &data, &bytes, error), out);
+    format = (const struct tn_format *)instance->type;
+    status = format->decode ? format->decode(instance->self, tn_host_table(), data, bytes, experiment->own->weights,
+                                             notes, notes_bytes, error)
+                            : tn_fail(error, TN_UNSUPPORTED, "the format %s cannot be read", format->type.name);
+    if (status != TN_OK) {
+        status = tn_error_wrap(error, status, "%s", path);
+        goto out;
+    }
+    status = tn_network_weights_store(experiment->network, experiment->own->weights, error);
+out:
+    free(data);
+    return status;
+}
+
+/* Makes the folders above a file. */
+static tn_status make_parents(const char *path, struct tn_error *error)
+{
+    char folder[1024];
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return TN_OK;
+    if ((size_t)(slash - path) >= sizeof folder)
+        return tn_fail(error, TN_INVALID, "%s: the name is too long", path);
+    memcpy(folder, path, (size_t)(slash - path));
+    folder[slash - path] = '\0';
+    return tn_folder_make(folder, error);
+}
+
+tn_status tn_experiment_save_weights(struct tn_experiment *experiment, const char *path, uint32_t flags,
+                                     uint64_t iterations, double learning_rate, struct tn_error *error)
+{
+    const struct tn_instance *instance = NULL;
+    const struct tn_format *format;
+    void *data = NULL;
+    uint64_t bytes = 0;
+    tn_status status;
+    TN_TRY(status, tn_experiment_prepare_saving(experiment, error), out);
+    TN_TRY(status, open_format(experiment, path, &instance, error), out);
+    TN_TRY(status, make_parents(path, error), out);
+    TN_TRY(status, tn_network_weights_fill(experiment->network, experiment->own->weights, error), out);
+    experiment->own->weights->iterations = iterations;
+    experiment->own->weights->learning_rate = learning_rate;
+    format = (const struct tn_format *)instance->type;
+    status = format->encode ? format->encode(instance->self, tn_host_table(), experiment->own->weights, flags, &data,
+                                             &bytes, error)
+                            : tn_fail(error, TN_UNSUPPORTED, "the format %s cannot be written", format->type.name);
+    if (status != TN_OK) {
+        status = tn_error_wrap(error, status, "%s", path);
+        goto out;
+    }
+    status = tn_file_write(path, data, bytes, error);
+out:
+    if (data)
+        tn_host_table()->release(data);
+    return status;
+}
