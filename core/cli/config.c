@@ -22,6 +22,8 @@ static int run(struct tn_arguments *arguments)
     tn_status status =
         tn_config_load(arguments->file, arguments->overrides, arguments->override_count, &config, &problems);
     if (status == TN_OK)
+        status = tn_experiment_add_defaults(config);
+    if (status == TN_OK)
         status = tn_config_print(config, chosen->places, &text);
     if (status != TN_OK)
         exit_status = tn_console_problems(arguments->console, &problems, status);
