@@ -183,7 +183,9 @@ static tn_status open_extra(struct tn_experiment *experiment, const char *name, 
     struct tn_problems problems = {.items = NULL};
     int32_t subset = TN_SUBSET_ALL;
     tn_status status;
-    if (!section && strcmp(name, "validation") == 0 && experiment->data.validation_split > 0) {
+    if (experiment->data.validation_split > 0 && strcmp(name, "train") == 0)
+        subset = TN_SUBSET_TRAINING;
+    if (experiment->data.validation_split > 0 && !section && strcmp(name, "validation") == 0) {
         section = tn_config_section(experiment->config, "source", "train");
         subset = TN_SUBSET_VALIDATION;
     }
@@ -239,8 +241,8 @@ tn_status tn_experiment_pictures(struct tn_experiment *experiment, const char *p
         .subset = TN_SUBSET_ALL,
     };
     tn_status status;
-    if (own->picture_count == TN_COUNT_OF(own->pictures))
-        return tn_fail(error, TN_FAILED, "more than %d folders of pictures are open", TN_MAX_EXTRA);
+    if (tn_grow(&own->pictures, &own->picture_capacity, own->picture_count + 1, sizeof *own->pictures) != TN_OK)
+        return tn_fail(error, TN_NO_MEMORY, "no memory to list pictures");
     status = tn_pictures_open(path, &source, error);
     if (status != TN_OK)
         return status;

@@ -230,8 +230,9 @@ void tn_experiment_close(struct tn_experiment **experiment)
             tn_dataset_close(&e->own->extra[i].dataset);
             tn_instance_close(&e->own->extra[i].source);
         }
-        for (uint32_t i = 0; i < e->own->picture_count; i++)
+        for (size_t i = 0; i < e->own->picture_count; i++)
             tn_pictures_close(&e->own->pictures[i]);
+        free(e->own->pictures);
         tn_instance_close(&e->own->validation_split);
     }
     close_list(e->callbacks, e->callback_count);

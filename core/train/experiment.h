@@ -89,7 +89,7 @@ struct tn_train_result {
     int32_t epochs_done;
     uint64_t steps;
     const char *stopped_because; /* NULL: all epochs done */
-    double best_value;
+    double best_value;           /* lowest val_loss of an epoch (loss, without validation) */
 };
 /* Trains and writes the run directory. TN_INTERRUPTED after request->stop: the error's text says what was saved. Once
  * for each opened experiment. */

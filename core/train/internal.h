@@ -34,8 +34,8 @@ struct tn_experiment_own {
     struct tn_instance *validation_split; /* second instance of [source:train], for what the split sets aside */
     struct tn_extra_dataset extra[TN_MAX_EXTRA];
     uint32_t extra_count;
-    struct tn_instance *pictures[TN_MAX_EXTRA]; /* sources of tn_experiment_pictures */
-    uint32_t picture_count;
+    struct tn_instance **pictures; /* sources of tn_experiment_pictures */
+    size_t picture_count, picture_capacity;
     struct tn_instance *formats[TN_MAX_FORMATS];
     uint32_t format_count;
     struct tn_weights *weights; /* host copy through which files are written; made once */

@@ -1,0 +1,182 @@
+/* events.c: what callbacks see of a run, what they may ask for, and the logs that they read. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/internal.h"
+
+/* ---- logs ---- */
+
+static void name_slot(struct tn_loop *loop, struct tn_log_value *value, const struct tn_log_slot *slot)
+{
+    struct tn_experiment *experiment = loop->experiment;
+    const char *name = slot->metric == -1   ? "loss"
+                       : slot->metric == -2 ? "learning_rate"
+                                            : experiment->metrics[slot->metric]->name;
+    value->value = NAN;
+    value->direction = TN_DIRECTION_UNKNOWN;
+    if (slot->metric >= 0)
+        value->direction = ((const struct tn_metric *)experiment->metrics[slot->metric]->type)->direction;
+    else if (slot->metric == -1)
+        value->direction = TN_DIRECTION_DOWN;
+    value->name = slot->validation ? tn_arena_format(&experiment->arena, "val_%s", name) : name;
+}
+
+static void sort_logs(struct tn_log_value *values, struct tn_log_slot *slots, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++)
+        for (uint32_t j = i; j > 0 && strcmp(values[j - 1].name, values[j].name) > 0; j--) {
+            struct tn_log_value value = values[j];
+            struct tn_log_slot slot = slots[j];
+            values[j] = values[j - 1];
+            slots[j] = slots[j - 1];
+            values[j - 1] = value;
+            slots[j - 1] = slot;
+        }
+}
+
+static uint32_t fill_logs(struct tn_loop *loop, struct tn_log_value *values, struct tn_log_slot *slots, bool validation)
+{
+    const struct tn_experiment *experiment = loop->experiment;
+    uint32_t count = 0;
+    for (int pass = 0; pass <= (validation ? 1 : 0); pass++) {
+        slots[count++] = (struct tn_log_slot){-1, pass == 1};
+        for (uint32_t i = 0; i < experiment->metric_count; i++)
+            if (strcmp(experiment->metrics[i]->name, "loss") != 0) /* it is there already */
+                slots[count++] = (struct tn_log_slot){(int32_t)i, pass == 1};
+    }
+    if (experiment->schedule && values == loop->epoch_logs)
+        slots[count++] = (struct tn_log_slot){-2, false};
+    for (uint32_t i = 0; i < count; i++)
+        name_slot(loop, &values[i], &slots[i]);
+    return count;
+}
+
+tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error)
+{
+    struct tn_experiment *experiment = loop->experiment;
+    struct tn_arena *arena = &experiment->arena;
+    size_t most = 2 * ((size_t)experiment->metric_count + 1) + 1;
+    loop->epoch_logs = tn_arena_take(arena, most * sizeof *loop->epoch_logs);
+    loop->batch_logs = tn_arena_take(arena, most * sizeof *loop->batch_logs);
+    loop->epoch_slots = tn_arena_take(arena, most * sizeof *loop->epoch_slots);
+    loop->batch_slots = tn_arena_take(arena, most * sizeof *loop->batch_slots);
+    if (arena->failed)
+        return tn_fail(error, TN_NO_MEMORY, "no memory for the logs");
+    loop->epoch_log_count = fill_logs(loop, loop->epoch_logs, loop->epoch_slots, experiment->validation != NULL);
+    loop->batch_log_count = fill_logs(loop, loop->batch_logs, loop->batch_slots, false);
+    if (arena->failed)
+        return tn_fail(error, TN_NO_MEMORY, "no memory for the logs");
+    sort_logs(loop->epoch_logs, loop->epoch_slots, loop->epoch_log_count);
+    sort_logs(loop->batch_logs, loop->batch_slots, loop->batch_log_count);
+    return TN_OK;
+}
+
+void tn_loop_set_logs(struct tn_loop *loop, bool epoch_end)
+{
+    struct tn_log_value *values = epoch_end ? loop->epoch_logs : loop->batch_logs;
+    const struct tn_log_slot *slots = epoch_end ? loop->epoch_slots : loop->batch_slots;
+    uint32_t count = epoch_end ? loop->epoch_log_count : loop->batch_log_count;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct tn_meters *meters = slots[i].validation ? &loop->validation : &loop->train;
+        values[i].value = slots[i].metric == -1   ? tn_meters_loss(meters)
+                          : slots[i].metric == -2 ? loop->learning_rate
+                                                  : tn_meters_metric(meters, (uint32_t)slots[i].metric);
+    }
+    loop->run.logs = values;
+    loop->run.log_count = count;
+}
+
+/* ---- what callbacks may ask for ---- */
+
+static struct tn_loop *loop_of(const struct tn_run *run)
+{
+    return run->core;
+}
+
+static void run_stop(const struct tn_run *run, const char *reason)
+{
+    struct tn_loop *loop = loop_of(run);
+    loop->stop = true;
+    (void)snprintf(loop->stop_reason, sizeof loop->stop_reason, "%s", reason ? reason : "a callback asked to stop");
+}
+
+static void run_set_learning_rate(const struct tn_run *run, double rate)
+{
+    struct tn_loop *loop = loop_of(run);
+    if (!(rate >= 0))
+        return;
+    loop->base_rate = rate;
+    loop->learning_rate = rate;
+    loop->run.learning_rate = rate;
+}
+
+static tn_status run_save_weights(const struct tn_run *run, const char *path, uint32_t flags, struct tn_error *error)
+{
+    struct tn_loop *loop = loop_of(run);
+    return tn_experiment_save_weights(loop->experiment, path, flags, run->step, run->learning_rate, error);
+}
+
+static tn_status run_keep_weights(const struct tn_run *run, struct tn_error *error)
+{
+    return tn_network_keep(loop_of(run)->experiment->network, error);
+}
+
+static tn_status run_restore_weights(const struct tn_run *run, struct tn_error *error)
+{
+    return tn_network_restore(loop_of(run)->experiment->network, error);
+}
+
+static void run_say(const struct tn_run *run, int32_t level, const char *text)
+{
+    tn_loop_say(loop_of(run), level, text);
+}
+
+void tn_loop_say(struct tn_loop *loop, int32_t level, const char *text)
+{
+    if (loop->request->quiet && level < TN_LOG_WARNING)
+        return;
+    if (loop->request->say)
+        loop->request->say(loop->request->context, level, text);
+    else
+        tn_log(level, "%s", text);
+}
+
+void tn_loop_bind_run(struct tn_loop *loop)
+{
+    loop->run = (struct tn_run){
+        .size = sizeof loop->run,
+        .epochs = (int32_t)loop->experiment->options.epochs,
+        .batches = loop->batches,
+        .quiet = loop->request->quiet,
+        .directory = loop->directory.path,
+        .name = loop->experiment->options.name,
+        .learning_rate = loop->learning_rate,
+        .logs = loop->epoch_logs,
+        .log_count = loop->epoch_log_count,
+        .core = loop,
+        .stop = run_stop,
+        .set_learning_rate = run_set_learning_rate,
+        .save_weights = run_save_weights,
+        .keep_weights = run_keep_weights,
+        .restore_weights = run_restore_weights,
+        .say = run_say,
+    };
+}
+
+tn_status tn_loop_tell(struct tn_loop *loop, int32_t event, struct tn_error *error)
+{
+    struct tn_experiment *experiment = loop->experiment;
+    for (uint32_t i = 0; i < experiment->callback_count; i++) {
+        const struct tn_instance *instance = experiment->callbacks[i];
+        tn_status status = ((const struct tn_callback *)instance->type)->on(instance->self, event, &loop->run, error);
+        if (status != TN_OK) {
+            status = tn_error_wrap(error, status, "[callback:%s]", instance->name);
+            if (error && !error->file[0] && instance->file && status == TN_INVALID) {
+                (void)snprintf(error->file, sizeof error->file, "%s", instance->file);
+                error->line = instance->line;
+            }
+            return status;
+        }
+    }
+    return TN_OK;
+}

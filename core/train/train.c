@@ -1,0 +1,327 @@
+/* train.c: the loop: epochs, steps, validation, callbacks, and how a run ends. After the first step begins nothing is
+ * allocated here.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "train/internal.h"
+
+/* Below this share of an epoch's time, waiting for data is not worth a word. */
+static const double hint_share = 0.2;
+static const double hint_seconds = 2.0;
+/* The purpose under which a step's seed is drawn; any fixed number does. */
+static const uint64_t step_stream = 0x73746570; /* "step" */
+
+static bool asked_to_stop(const struct tn_loop *loop)
+{
+    return loop->request->stop && *loop->request->stop;
+}
+
+/* ---- progress ---- */
+
+/* What to do when data is the limit; only what is not done yet. */
+static const char *find_hint(struct tn_loop *loop, double seconds)
+{
+    const struct tn_experiment *experiment = loop->experiment;
+    double share = seconds > 0 ? loop->wait_seconds / seconds : 0;
+    if (share < hint_share || seconds < hint_seconds)
+        return NULL;
+    (void)snprintf(loop->hint, sizeof loop->hint,
+                   "%.0f %% of the time goes into waiting for pictures: %sgive data.workers more than %d, or store the "
+                   "pictures at %dx%d",
+                   100 * share, experiment->data.fast_decode ? "" : "set data.fast_decode = yes, ",
+                   tn_dataset_workers(experiment->train), experiment->data.target_size.height,
+                   experiment->data.target_size.width);
+    return loop->hint;
+}
+
+static void show(struct tn_loop *loop, int32_t phase, uint64_t batch, uint64_t batches)
+{
+    double seconds = tn_seconds_now() - loop->epoch_begin;
+    double rate = seconds > 0 ? (double)loop->images / seconds : 0;
+    struct tn_progress progress = {
+        .epoch = loop->run.epoch,
+        .epochs = loop->run.epochs,
+        .batch = batch,
+        .batches = batches,
+        .images_per_second = rate,
+        .seconds = seconds,
+        .eta_seconds = batch ? seconds / (double)batch * (double)(batches - batch) : 0,
+        .wait_share = seconds > 0 ? loop->wait_seconds / seconds : 0,
+        .logs = loop->run.logs,
+        .log_count = loop->run.log_count,
+        .phase = phase,
+        .hint = phase == 1 ? NULL : find_hint(loop, seconds),
+    };
+    if (loop->request->progress)
+        loop->request->progress(loop->request->context, &progress);
+}
+
+/* ---- one step ---- */
+
+static uint64_t step_seed(const struct tn_loop *loop)
+{
+    uint32_t block[4];
+    tn_random_block((uint64_t)loop->experiment->options.seed, step_stream, loop->run.step + 1, block);
+    return (uint64_t)block[1] << 32 | block[0];
+}
+
+static void choose_rate(struct tn_loop *loop)
+{
+    const struct tn_instance *schedule = loop->experiment->schedule;
+    struct tn_schedule_point point = {
+        .size = sizeof point,
+        .step = loop->run.step,
+        .total_steps = loop->total_steps,
+        .steps_per_epoch = loop->batches,
+        .initial = loop->base_rate,
+    };
+    loop->learning_rate = loop->base_rate;
+    if (schedule)
+        loop->learning_rate = ((const struct tn_schedule *)schedule->type)->rate(schedule->self, &point);
+    loop->run.learning_rate = loop->learning_rate;
+}
+
+/* Training goes on with numbers that are none, as in Keras (a callback may stop it), but not without a word. */
+static void watch_loss(struct tn_loop *loop)
+{
+    char text[256];
+    if (loop->warned_not_finite || isfinite(tn_meters_loss(&loop->train)))
+        return;
+    loop->warned_not_finite = true;
+    (void)snprintf(text, sizeof text,
+                   "the loss is not a number any more since step %llu: the learning rate (%g) may be too high, or an "
+                   "input is not finite",
+                   (unsigned long long)loop->run.step, loop->learning_rate);
+    tn_loop_say(loop, TN_LOG_WARNING, text);
+}
+
+static tn_status train_batch(struct tn_loop *loop, const struct tn_batch *batch, struct tn_error *error)
+{
+    struct tn_meters *meters = &loop->train;
+    struct tn_step step = {.size = sizeof step};
+    tn_status status;
+    loop->run.batch = batch->number;
+    choose_rate(loop);
+    TN_TRY(status, tn_loop_tell(loop, TN_BATCH_BEGIN, error), out);
+    step.learning_rate = loop->learning_rate;
+    step.step = loop->run.step + 1;
+    step.seed = step_seed(loop);
+    TN_TRY(status,
+           tn_network_train_step(loop->experiment->network, batch->count, tn_meters_images(meters, batch),
+                                 batch->targets, batch->weights, &step, meters->losses, meters->predictions, error),
+           out);
+    loop->run.step++;
+    loop->result->steps = loop->run.step;
+    loop->images += (uint64_t)batch->count;
+    loop->wait_seconds += batch->wait_seconds;
+    tn_meters_add(meters, batch);
+    watch_loss(loop);
+    tn_loop_set_logs(loop, false);
+    status = tn_loop_tell(loop, TN_BATCH_END, error);
+out:
+    return status;
+}
+
+/* ---- one epoch ---- */
+
+static tn_status train_epoch(struct tn_loop *loop, struct tn_error *error)
+{
+    struct tn_dataset *dataset = loop->experiment->train;
+    const struct tn_batch *batch = NULL;
+    uint64_t done = 0;
+    tn_status status = tn_dataset_begin(dataset, (uint64_t)loop->run.epoch, 0, error);
+    if (status != TN_OK)
+        return status;
+    while (done < loop->batches && !loop->stop) {
+        if (asked_to_stop(loop)) {
+            loop->interrupted = true;
+            break;
+        }
+        TN_TRY(status, tn_dataset_next(dataset, &batch, error), out);
+        if (!batch)
+            break;
+        TN_TRY(status, train_batch(loop, batch, error), out);
+        done++;
+        show(loop, 0, done, loop->batches);
+    }
+out:
+    tn_dataset_end(dataset);
+    return status;
+}
+
+static tn_status validate(struct tn_loop *loop, struct tn_error *error)
+{
+    struct tn_experiment *experiment = loop->experiment;
+    struct tn_meters *meters = &loop->validation;
+    const struct tn_batch *batch = NULL;
+    uint64_t batches = tn_dataset_batches(experiment->validation);
+    tn_status status;
+    TN_TRY(status, tn_loop_tell(loop, TN_VALIDATION_BEGIN, error), out);
+    tn_meters_reset(meters);
+    TN_TRY(status, tn_dataset_begin(experiment->validation, 0, 0, error), out);
+    for (;;) {
+        if (asked_to_stop(loop)) {
+            loop->interrupted = true;
+            break;
+        }
+        TN_TRY(status, tn_dataset_next(experiment->validation, &batch, error), end);
+        if (!batch)
+            break;
+        TN_TRY(status,
+               tn_network_infer(experiment->network, batch->count, tn_meters_images(meters, batch), batch->targets,
+                                batch->weights, meters->losses, meters->predictions, error),
+               end);
+        tn_meters_add(meters, batch);
+        show(loop, 1, batch->number + 1, batches);
+    }
+end:
+    tn_dataset_end(experiment->validation);
+    if (status == TN_OK && !loop->interrupted)
+        status = tn_loop_tell(loop, TN_VALIDATION_END, error);
+out:
+    return status;
+}
+
+static void note_best(struct tn_loop *loop)
+{
+    double value = tn_meters_loss(loop->experiment->validation ? &loop->validation : &loop->train);
+    if (!(loop->result->best_value <= value)) /* NaN at first */
+        loop->result->best_value = value;
+}
+
+static tn_status run_epoch(struct tn_loop *loop, struct tn_error *error)
+{
+    tn_status status;
+    loop->epoch_begin = tn_seconds_now();
+    loop->wait_seconds = 0;
+    loop->images = 0;
+    loop->run.batch = 0;
+    loop->run.log_count = 0;
+    tn_meters_reset(&loop->train);
+    TN_TRY(status, tn_loop_tell(loop, TN_EPOCH_BEGIN, error), out);
+    TN_TRY(status, train_epoch(loop, error), out);
+    if (loop->interrupted)
+        return TN_OK;
+    if (loop->experiment->validation)
+        TN_TRY(status, validate(loop, error), out);
+    if (loop->interrupted)
+        return TN_OK;
+    loop->result->epochs_done = loop->run.epoch + 1;
+    note_best(loop);
+    tn_loop_set_logs(loop, true);
+    TN_TRY(status, tn_loop_tell(loop, TN_EPOCH_END, error), out);
+    show(loop, 2, loop->batches, loop->batches);
+out:
+    return status;
+}
+
+/* ---- how a run ends ---- */
+
+/* What a signal leaves behind. State to continue from is not written yet, and the text does not claim it. */
+static tn_status end_interrupted(struct tn_loop *loop, struct tn_error *error)
+{
+    char path[1200];
+    tn_status status = tn_loop_tell(loop, TN_INTERRUPT, error);
+    if (status != TN_OK)
+        return status;
+    (void)snprintf(path, sizeof path, "%s/checkpoints/interrupted.h5", loop->directory.path);
+    status = tn_experiment_save_weights(loop->experiment, path, 0, loop->run.step, loop->learning_rate, error);
+    if (status != TN_OK)
+        return tn_error_wrap(error, status, "interrupted, and the weights could not be saved");
+    loop->result->stopped_because = "interrupted";
+    return tn_fail(error, TN_INTERRUPTED,
+                   "interrupted in epoch %d of %d after %llu steps; the weights are in %s (the run cannot be continued "
+                   "from there yet, but --weights begins a new one with them)",
+                   loop->run.epoch + 1, loop->run.epochs, (unsigned long long)loop->run.step, path);
+}
+
+static tn_status end_run(struct tn_loop *loop, tn_status status, struct tn_error *error)
+{
+    if (status == TN_OK && loop->interrupted)
+        status = end_interrupted(loop, error);
+    else if (status == TN_OK)
+        status = tn_loop_tell(loop, TN_RUN_END, error);
+    if (status == TN_OK && loop->stop)
+        loop->result->stopped_because =
+            tn_arena_string(&loop->experiment->arena, loop->stop_reason); /* the caller may read it later */
+    if (status != TN_OK && status != TN_INTERRUPTED)
+        (void)tn_loop_tell(loop, TN_RUN_ERROR, NULL);
+    return status;
+}
+
+/* ---- begin ---- */
+
+static void count_steps(struct tn_loop *loop)
+{
+    const struct tn_experiment_options *options = &loop->experiment->options;
+    loop->batches = tn_dataset_batches(loop->experiment->train);
+    if (options->steps_per_epoch && (uint64_t)options->steps_per_epoch < loop->batches)
+        loop->batches = (uint64_t)options->steps_per_epoch;
+    loop->total_steps = loop->batches * (uint64_t)options->epochs;
+}
+
+static tn_status load_initial(struct tn_loop *loop, struct tn_error *error)
+{
+    char notes[512], text[1600];
+    tn_status status;
+    if (!loop->request->weights)
+        return TN_OK;
+    status = tn_experiment_load_weights(loop->experiment, loop->request->weights, notes, sizeof notes, error);
+    if (status == TN_OK && notes[0]) {
+        (void)snprintf(text, sizeof text, "%s: %s", loop->request->weights, notes);
+        tn_loop_say(loop, TN_LOG_WARNING, text);
+    }
+    return status;
+}
+
+/* Everything that can fail or allocate comes before the first step, and the run directory after what can be wrong with
+ * the weights: a mistake leaves nothing behind. */
+static tn_status begin(struct tn_loop *loop, struct tn_error *error)
+{
+    struct tn_experiment *experiment = loop->experiment;
+    const struct tn_instance *optimizer = experiment->optimizer;
+    int32_t batch = experiment->own->batch;
+    tn_status status;
+    if (!experiment->train || !experiment->loss || !optimizer)
+        return tn_fail(error, TN_INVALID, "this experiment was not opened for training");
+    TN_TRY(status, tn_experiment_prepare_saving(experiment, error), out);
+    TN_TRY(status, load_initial(loop, error), out);
+    TN_TRY(status, tn_meters_open(&loop->train, experiment, batch, error), out);
+    if (experiment->validation)
+        TN_TRY(status, tn_meters_open(&loop->validation, experiment, batch, error), out);
+    TN_TRY(status, tn_loop_open_logs(loop, error), out);
+    TN_TRY(status, tn_run_directory_open(&loop->directory, experiment, loop->request->fresh != 0, error), out);
+    experiment->run_directory = tn_arena_string(&experiment->arena, loop->directory.path);
+    count_steps(loop);
+    loop->base_rate = ((const struct tn_optimizer *)optimizer->type)->learning_rate(optimizer->self);
+    loop->learning_rate = loop->base_rate;
+    tn_loop_bind_run(loop);
+out:
+    return status;
+}
+
+tn_status tn_experiment_train(struct tn_experiment *experiment, const struct tn_train_request *request,
+                              struct tn_train_result *result, struct tn_error *error)
+{
+    struct tn_loop loop = {.experiment = experiment, .request = request, .result = result, .directory = {.lock = -1}};
+    tn_status status;
+    *result = (struct tn_train_result){.best_value = NAN};
+    status = begin(&loop, error);
+    if (status == TN_OK) {
+        status = tn_loop_tell(&loop, TN_RUN_BEGIN, error);
+        for (; status == TN_OK && loop.run.epoch < loop.run.epochs && !loop.stop && !loop.interrupted;
+             loop.run.epoch++) {
+            status = run_epoch(&loop, error);
+            if (loop.interrupted || loop.stop || loop.run.epoch + 1 == loop.run.epochs)
+                break; /* `epoch` stays that of the last one */
+        }
+        status = end_run(&loop, status, error);
+    }
+    tn_run_directory_close(&loop.directory);
+    if (loop.train.experiment)
+        tn_meters_close(&loop.train);
+    if (loop.validation.experiment)
+        tn_meters_close(&loop.validation);
+    return status;
+}
