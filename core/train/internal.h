@@ -80,8 +80,6 @@ tn_status tn_experiment_dataset(struct tn_experiment *experiment, struct tn_inst
 int32_t tn_color_channels(int32_t color_mode);
 
 /* ---- weight_files.c ---- */
-/* Allocates the network on its device if that has not happened yet. */
-tn_status tn_experiment_ready(struct tn_experiment *experiment, struct tn_error *error);
 /* Makes the host copy of the weights through which files are written. */
 tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct tn_error *error);
 void tn_weight_files_close(struct tn_experiment *experiment);
