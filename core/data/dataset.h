@@ -1,0 +1,89 @@
+/* dataset.h: the inside of a dataset, shared by dataset.c (open, close), stream.c (epochs and batches), worker.c
+ * (threads) and sample.c (one sample into its slot). */
+#ifndef TENON_DATASET_H
+#define TENON_DATASET_H
+
+#include <pthread.h>
+
+#include "data/data.h"
+#include "data/decoder.h"
+#include "data/sampling.h"
+
+/* One place of the ring. Guarded by the dataset's mutex, except for what the slots' own workers write. */
+struct tn_ring_batch {
+    struct tn_batch view; /* as next() hands it out; `number` tells which batch lies here */
+    unsigned char *images;
+    float *targets, *weights;
+    uint64_t *samples;
+    int32_t done;            /* slots filled so far */
+    int32_t failed_slot;     /* lowest slot that failed, -1 = none */
+    struct tn_error failure; /* of that slot */
+};
+
+/* Scratch of one thread; buffers grow to what pictures need and stay. */
+struct tn_buffer {
+    void *data;
+    size_t bytes;
+};
+
+struct tn_worker {
+    struct tn_dataset *dataset;
+    pthread_t thread;
+    bool started, source_opened;
+    void *source_worker;
+    struct tn_decoder *decoder;
+    struct tn_buffer expanded;  /* 3-channel pictures as 4 bytes a pixel */
+    struct tn_buffer reduced;   /* halved pictures */
+    struct tn_buffer floats[2]; /* target-size float images between augmentations that take the whole picture */
+    struct tn_link *links;      /* [augment_count]: see sample.c */
+    struct tn_error error;
+};
+
+struct tn_dataset {
+    struct tn_dataset_spec spec;
+    struct tn_augment_use *augments; /* own copy */
+    const struct tn_source *source;
+    struct tn_source_info info;
+    int32_t channels, target_count, pixel_type;
+    size_t image_elements, image_bytes;
+    uint64_t batches, tail;
+    bool overlaps; /* workers go on while the consumer is busy with a batch */
+
+    void *memory; /* of the whole ring */
+    size_t memory_bytes;
+    struct tn_ring_batch *ring;
+    uint32_t ring_count;
+    struct tn_worker *workers;
+    int32_t worker_count;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t work, ready; /* for workers; for the consumer */
+    bool synchronised;          /* mutex and conditions exist */
+    /* Under the mutex: */
+    bool quit;
+    uint64_t epoch;
+    uint64_t claim, claim_end; /* next position of the epoch to be taken, and where the stream ends */
+    uint64_t next_batch;       /* that next() will give; batches before it are free, but for the one that is held */
+    bool held;                 /* the consumer has the batch before that one */
+    int32_t busy;              /* workers at a sample */
+    bool failed;               /* a batch gave an error: so does every later next() */
+    struct tn_error failure;
+    uint64_t *skipped; /* sorted indexes of samples that could not be read */
+    size_t skipped_count, skipped_capacity;
+};
+
+/* worker.c: opens the states and starts the threads; stops and closes them. */
+tn_status tn_workers_start(struct tn_dataset *dataset, struct tn_error *error);
+void tn_workers_stop(struct tn_dataset *dataset);
+
+/* sample.c: reads, decodes, augments and stores one sample. `target` has target_count floats. */
+tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sample, void *image, float *target,
+                          struct tn_error *error);
+tn_status tn_links_make(const struct tn_dataset *dataset, struct tn_link **links);
+/* False when `augment` does nothing for this dataset: random, and neither training nor `on = all`. */
+bool tn_augment_applies(const struct tn_dataset *dataset, const struct tn_augment_use *use);
+
+/* memory of a buffer, at least `bytes`; NULL when there is none */
+void *tn_buffer_take(struct tn_buffer *buffer, size_t bytes);
+
+#endif

@@ -1,0 +1,169 @@
+/* kernels.c: the innermost loops of sampling.c.
+ *
+ * Positions are 32.32 fixed point: the upper half is the pixel, the lower half the blend factor (24 bits of it, which a
+ * float holds exactly). A blend is horizontal first, then vertical, as in TensorFlow.
+ */
+#include "data/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+static int64_t fixed(double position)
+{
+    return (int64_t)floor(position * 0x1p32 + 0.5);
+}
+
+static float fraction(int64_t position)
+{
+    return (float)((uint32_t)position >> 8) * 0x1p-24f;
+}
+
+static float blend(float upper_left, float upper_right, float lower_left, float lower_right, float across, float down)
+{
+    float upper = upper_left + (upper_right - upper_left) * across;
+    float lower = lower_left + (lower_right - lower_left) * across;
+    return upper + (lower - upper) * down;
+}
+
+/* Rounded to the nearest byte; `value` lies in 0..255 or is a fill value that the user gave. */
+static unsigned char to_byte(float value)
+{
+    return value >= 255 ? 255 : value > 0 ? (unsigned char)(value + 0.5f) : 0;
+}
+
+static void store(const struct tn_kernel *kernel, void *out, int32_t channel, float value)
+{
+    if (kernel->pixel_type == TN_PIXEL_U8)
+        ((unsigned char *)out)[channel] = to_byte(value);
+    else
+        ((float *)out)[channel] = value * kernel->scale.scale[channel] + kernel->scale.shift[channel];
+}
+
+static float load(const struct tn_image *in, size_t index)
+{
+    return in->pixel_type == TN_PIXEL_U8 ? (float)((const unsigned char *)in->pixels)[index]
+                                         : ((const float *)in->pixels)[index];
+}
+
+/* ---- any picture ---- */
+
+static void walk_plain(const struct tn_kernel *kernel, void *out, const struct tn_walk *walk)
+{
+    const struct tn_image *in = kernel->in;
+    size_t channels = (size_t)in->channels, row = (size_t)in->width * channels;
+    size_t out_bytes = (size_t)kernel->channels * (kernel->pixel_type == TN_PIXEL_U8 ? 1 : sizeof(float));
+    int64_t y = fixed(walk->y), x = fixed(walk->x);
+    int64_t step_y = walk->count > 1 ? fixed(walk->step_y) : 0, step_x = walk->count > 1 ? fixed(walk->step_x) : 0;
+    for (int32_t i = 0; i < walk->count; i++, y += step_y, x += step_x, out = (unsigned char *)out + out_bytes) {
+        size_t at = (size_t)(y >> 32) * row + (size_t)(x >> 32) * channels;
+        float across = fraction(x), down = fraction(y);
+        for (int32_t c = 0; c < kernel->channels; c++, at++)
+            store(kernel, out, c,
+                  blend(load(in, at), load(in, at + channels), load(in, at + row), load(in, at + row + channels),
+                        across, down));
+    }
+}
+
+void tn_kernel_point(const struct tn_kernel *kernel, void *out, double y, double x)
+{
+    const struct tn_image *in = kernel->in;
+    size_t channels = (size_t)in->channels, row = (size_t)in->width * channels;
+    double bottom = in->height - 1, right = in->width - 1;
+    if (kernel->nearest) {
+        /* floor(p + 0.5); the tiny nudge lets a tie that rounding has pushed down go up, as it does exactly. */
+        y = floor(y + 0.5 + 0x1p-20), x = floor(x + 0.5 + 0x1p-20);
+    }
+    y = !(y > 0) ? 0 : y > bottom ? bottom : y; /* NaN becomes 0 */
+    x = !(x > 0) ? 0 : x > right ? right : x;
+    int64_t fixed_y = fixed(y), fixed_x = fixed(x);
+    size_t upper = (size_t)(fixed_y >> 32), left = (size_t)(fixed_x >> 32);
+    size_t at = upper * row + left * channels;
+    size_t down_step = upper + 1 < (size_t)in->height ? row : 0;
+    size_t right_step = left + 1 < (size_t)in->width ? channels : 0;
+    float across = fraction(fixed_x), down = fraction(fixed_y);
+    for (int32_t c = 0; c < kernel->channels; c++, at++)
+        store(kernel, out, c,
+              blend(load(in, at), load(in, at + right_step), load(in, at + down_step),
+                    load(in, at + down_step + right_step), across, down));
+}
+
+void tn_kernel_fill(const struct tn_kernel *kernel, void *out, float value)
+{
+    for (int32_t c = 0; c < kernel->channels; c++)
+        store(kernel, out, c, value);
+}
+
+void tn_kernel_copy_row(const struct tn_kernel *kernel, void *out, int32_t y)
+{
+    const struct tn_image *in = kernel->in;
+    size_t at = (size_t)y * (size_t)in->width * (size_t)in->channels;
+    size_t out_bytes = (size_t)kernel->channels * (kernel->pixel_type == TN_PIXEL_U8 ? 1 : sizeof(float));
+    for (int32_t x = 0; x < in->width; x++, at += (size_t)in->channels, out = (unsigned char *)out + out_bytes)
+        for (int32_t c = 0; c < kernel->channels; c++)
+            store(kernel, out, c, load(in, at + (size_t)c));
+}
+
+/* ---- 4-byte pixels to floats: what nearly every picture takes ---- */
+
+#if defined(__SSE2__)
+
+/* Two neighbouring pixels from each of two rows, blended: four channels at once. */
+static inline __m128 blend_four(const unsigned char *upper, const unsigned char *lower, __m128 across, __m128 down)
+{
+    const __m128i zero = _mm_setzero_si128();
+    __m128i above = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)(const void *)upper), zero);
+    __m128i below = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)(const void *)lower), zero);
+    __m128 a = _mm_cvtepi32_ps(_mm_unpacklo_epi16(above, zero)), b = _mm_cvtepi32_ps(_mm_unpackhi_epi16(above, zero));
+    __m128 c = _mm_cvtepi32_ps(_mm_unpacklo_epi16(below, zero)), d = _mm_cvtepi32_ps(_mm_unpackhi_epi16(below, zero));
+    a = _mm_add_ps(a, _mm_mul_ps(_mm_sub_ps(b, a), across));
+    c = _mm_add_ps(c, _mm_mul_ps(_mm_sub_ps(d, c), across));
+    return _mm_add_ps(a, _mm_mul_ps(_mm_sub_ps(c, a), down));
+}
+
+static void walk_four_bytes(const struct tn_kernel *kernel, void *out, const struct tn_walk *walk)
+{
+    const struct tn_image *in = kernel->in;
+    const unsigned char *pixels = in->pixels;
+    const size_t row = (size_t)in->width * 4;
+    const int32_t channels = kernel->channels;
+    const __m128 scale = _mm_loadu_ps(kernel->scale.scale), shift = _mm_loadu_ps(kernel->scale.shift);
+    int64_t y = fixed(walk->y), x = fixed(walk->x);
+    int64_t step_y = walk->count > 1 ? fixed(walk->step_y) : 0, step_x = walk->count > 1 ? fixed(walk->step_x) : 0;
+    /* A store of four floats spills into the next pixel, which is written after it; not so at the end of a row. */
+    int32_t spilling = walk->count - (walk->ends_row && channels < 4);
+    float *write = out;
+    for (int32_t i = 0; i < walk->count; i++, y += step_y, x += step_x, write += channels) {
+        const unsigned char *upper = pixels + (size_t)(y >> 32) * row + (size_t)(x >> 32) * 4;
+        __m128 value = blend_four(upper, upper + row, _mm_set1_ps(fraction(x)), _mm_set1_ps(fraction(y)));
+        value = _mm_add_ps(_mm_mul_ps(value, scale), shift);
+        if (i < spilling) {
+            _mm_storeu_ps(write, value);
+        } else {
+            float last[4];
+            _mm_storeu_ps(last, value);
+            memcpy(write, last, (size_t)channels * sizeof *write);
+        }
+    }
+}
+
+#endif
+
+struct tn_kernel tn_kernel_choose(const struct tn_image *in, int32_t channels, int32_t pixel_type, bool nearest,
+                                  const struct tn_scale_shift *scale)
+{
+    struct tn_kernel kernel = {in, channels, pixel_type, nearest, *scale, walk_plain};
+#if defined(__SSE2__)
+    if (in->channels == 4 && in->pixel_type == TN_PIXEL_U8 && pixel_type == TN_PIXEL_F32)
+        kernel.walk = walk_four_bytes;
+#endif
+    return kernel;
+}
+
+void tn_kernel_walk(const struct tn_kernel *kernel, void *out, const struct tn_walk *walk)
+{
+    kernel->walk(kernel, out, walk);
+}
