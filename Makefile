@@ -1,0 +1,97 @@
+# A thin front to CMake. `make`, `make demo`, `make check`; the others are listed by `make help`.
+BUILD  ?= build
+PREFIX ?= /usr/local
+JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
+
+# A build folder keeps the generator that it was made with.
+ninja  := $(if $(shell command -v ninja 2>/dev/null),-G Ninja)
+# $(call configure,FOLDER,OPTIONS): says nothing unless it fails.
+configure = mkdir -p $(1) && { cmake $$([ -f $(1)/CMakeCache.txt ] || echo "$(ninja)") -S . -B $(1) $(2) >$(1)/configure.log 2>&1 || \
+	{ cat $(1)/configure.log; echo "Something is missing: bash .ci/install-packages"; exit 1; }; }
+build = cmake --build $(1) --parallel $(JOBS)
+
+.PHONY: all demo check test check-golden check-asan check-tsan check-valgrind bench lint format docs install clean help packages
+
+all:
+	@$(call configure,$(BUILD),-DCMAKE_INSTALL_PREFIX=$(PREFIX) -DTENON_TESTS=OFF)
+	@$(call build,$(BUILD))
+
+help:
+	@echo "make                build into $(BUILD)/"
+	@echo "make demo           draw a data set, train on it, show predictions"
+	@echo "make check          everything: warnings as errors, sanitizers, valgrind, examples, tests"
+	@echo "make test           the tests alone"
+	@echo "make check-golden FIXTURES=DIR   the golden suites on a folder of fixtures"
+	@echo "make check-asan | check-tsan | check-valgrind   one of the parts"
+	@echo "make bench          against the peers, where they are installed"
+	@echo "make lint | format | docs"
+	@echo "make install PREFIX=$(PREFIX) DESTDIR="
+	@echo "make clean"
+
+packages:
+	@bash .ci/install-packages build
+
+demo: packages
+	@$(MAKE) --no-print-directory all
+	@bash examples/demo.sh $(BUILD)
+
+# The last part is the plain suite, so that its summary closes the output.
+check:
+	@bash .ci/install-packages check
+	@bash .ci/format --check
+	@$(MAKE) --no-print-directory check-asan
+	@$(MAKE) --no-print-directory check-tsan
+	@$(call configure,$(BUILD)/check,-DTENON_WERROR=ON -DTENON_TESTS=ON)
+	@$(call build,$(BUILD)/check)
+	@bash tests/valgrind.sh $(BUILD)/check
+	@bash tests/run_examples.sh $(BUILD)/check
+	@cd $(BUILD)/check && ctest --output-on-failure --no-tests=error
+
+test: packages
+	@$(call configure,$(BUILD)/check,-DTENON_WERROR=ON -DTENON_TESTS=ON)
+	@$(call build,$(BUILD)/check)
+	@cd $(BUILD)/check && ctest --output-on-failure --no-tests=error
+
+check-golden: packages
+	@[ -n "$(FIXTURES)" ] || { echo "usage: make check-golden FIXTURES=DIR"; exit 2; }
+	@[ -d "$(FIXTURES)" ] || { echo "$(FIXTURES) is not a folder"; exit 2; }
+	@$(call configure,$(BUILD)/check,-DTENON_WERROR=ON -DTENON_TESTS=ON)
+	@$(call build,$(BUILD)/check)
+	@bash tests/golden.sh $(BUILD)/check $(abspath $(FIXTURES))
+
+check-asan:
+	@$(call configure,$(BUILD)/asan,-DTENON_WERROR=ON -DTENON_TESTS=ON -DTENON_SANITIZE=address$(comma)undefined)
+	@$(call build,$(BUILD)/asan)
+	@bash tests/sanitized.sh asan $(BUILD)/asan
+
+check-tsan:
+	@$(call configure,$(BUILD)/tsan,-DTENON_WERROR=ON -DTENON_TESTS=ON -DTENON_SANITIZE=thread)
+	@$(call build,$(BUILD)/tsan)
+	@bash tests/sanitized.sh tsan $(BUILD)/tsan
+
+check-valgrind: packages
+	@$(call configure,$(BUILD)/check,-DTENON_WERROR=ON -DTENON_TESTS=ON)
+	@$(call build,$(BUILD)/check)
+	@bash tests/valgrind.sh $(BUILD)/check
+
+bench: packages all
+	@bash tests/bench/bench.sh $(BUILD)
+
+lint:
+	@bash .ci/install-packages lint
+	@mkdir -p $(BUILD)
+	@bash .ci/lint $(BUILD)
+
+format:
+	@bash .ci/format
+
+docs: packages all
+	@bash docs/generate-configuration $(BUILD)/bin/tenon
+
+install: packages all
+	@DESTDIR=$(DESTDIR) cmake --install $(BUILD) --strip
+
+clean:
+	rm -rf $(BUILD)
+
+comma := ,
