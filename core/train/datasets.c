@@ -35,6 +35,7 @@ tn_status tn_experiment_dataset(struct tn_experiment *experiment, struct tn_inst
         .seed = (uint64_t)experiment->options.seed,
         .training = training,
         .subset = subset,
+        .compute_threads = (int32_t)experiment->options.threads,
     };
     if (subset == TN_SUBSET_ALL)
         spec.options.validation_split = 0;
@@ -239,6 +240,7 @@ tn_status tn_experiment_pictures(struct tn_experiment *experiment, const char *p
         .registry = experiment->registry,
         .seed = (uint64_t)experiment->options.seed,
         .subset = TN_SUBSET_ALL,
+        .compute_threads = (int32_t)experiment->options.threads,
     };
     tn_status status;
     if (tn_grow(&own->pictures, &own->picture_capacity, own->picture_count + 1, sizeof *own->pictures) != TN_OK)

@@ -1,0 +1,463 @@
+/* test_callbacks.c: model_checkpoint, early_stopping and csv_logger against a run that is fed by hand, and against what
+ * Keras did with the same series (fixtures/callbacks).
+ */
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "registry/registry.h"
+#include "support/bundle.h"
+
+#include <check.h> /* after ours: it has a macro `fail` */
+
+/* ---- a run without a network ---- */
+
+struct fake {
+    struct tn_run run;
+    struct tn_log_value logs[8];
+    char saved[64][256];
+    unsigned saved_count, flags;
+    char said[64][512];
+    unsigned said_count;
+    int32_t stopped, kept_epoch, weights_epoch; /* whose weights the model has */
+    char reason[256];
+};
+
+static struct fake *fake_of(const struct tn_run *run)
+{
+    return run->core;
+}
+static void fake_stop(const struct tn_run *run, const char *reason)
+{
+    struct fake *fake = fake_of(run);
+    fake->stopped = 1;
+    (void)snprintf(fake->reason, sizeof fake->reason, "%s", reason);
+}
+static tn_status fake_save(const struct tn_run *run, const char *path, uint32_t flags, struct tn_error *error)
+{
+    struct fake *fake = fake_of(run);
+    (void)error;
+    ck_assert_uint_lt(fake->saved_count, 64);
+    (void)snprintf(fake->saved[fake->saved_count++], sizeof *fake->saved, "%s", path);
+    fake->flags = flags;
+    return TN_OK;
+}
+static tn_status fake_keep(const struct tn_run *run, struct tn_error *error)
+{
+    (void)error;
+    fake_of(run)->kept_epoch = run->epoch;
+    return TN_OK;
+}
+static tn_status fake_restore(const struct tn_run *run, struct tn_error *error)
+{
+    (void)error;
+    fake_of(run)->weights_epoch = fake_of(run)->kept_epoch;
+    return TN_OK;
+}
+static void fake_say(const struct tn_run *run, int32_t level, const char *text)
+{
+    struct fake *fake = fake_of(run);
+    (void)level;
+    ck_assert_uint_lt(fake->said_count, 64);
+    (void)snprintf(fake->said[fake->said_count++], sizeof *fake->said, "%s", text);
+}
+
+static void fake_begin(struct fake *fake, const char *directory)
+{
+    memset(fake, 0, sizeof *fake);
+    fake->kept_epoch = -1;
+    fake->run = (struct tn_run){.size = sizeof fake->run,
+                                .epochs = 100,
+                                .batches = 4,
+                                .logs = fake->logs,
+                                .directory = directory,
+                                .name = "test",
+                                .core = fake,
+                                .stop = fake_stop,
+                                .save_weights = fake_save,
+                                .keep_weights = fake_keep,
+                                .restore_weights = fake_restore,
+                                .say = fake_say};
+}
+
+static void fake_log(struct fake *fake, const char *name, double value, int32_t direction)
+{
+    fake->logs[fake->run.log_count++] = (struct tn_log_value){name, value, direction, 0};
+}
+
+/* ---- a callback made from the text of its section ---- */
+
+struct made {
+    struct tn_config *config;
+    struct tn_registry *registry;
+    struct tn_instance *instance;
+    struct tn_problems problems;
+};
+
+/* `keys`: lines of the section. */
+static tn_status make(struct made *made, const char *keys)
+{
+    char text[2048];
+    struct tn_error error = {.status = TN_OK};
+    tn_status status;
+    memset(made, 0, sizeof *made);
+    (void)snprintf(text, sizeof text, "[callback:c]\n%s", keys);
+    ck_assert_int_eq(tn_config_load_text(text, strlen(text), "test.ini", NULL, 0, &made->config, &made->problems),
+                     TN_OK);
+    ck_assert_int_eq(tn_registry_open(NULL, &made->registry, &error), TN_OK);
+    status = tn_instance_open(made->registry, TN_CALLBACK, NULL, tn_config_section(made->config, "callback", "c"), NULL,
+                              &made->instance, &made->problems);
+    return status;
+}
+
+static void unmake(struct made *made)
+{
+    tn_instance_close(&made->instance);
+    tn_registry_close(&made->registry);
+    tn_config_close(&made->config);
+    tn_problems_release(&made->problems);
+}
+
+static tn_status tell(struct made *made, struct fake *fake, int32_t event, struct tn_error *error)
+{
+    const struct tn_callback *type = (const struct tn_callback *)made->instance->type;
+    return type->on(made->instance->self, event, &fake->run, error);
+}
+
+/* One epoch in which `name` is `value`. */
+static void epoch(struct made *made, struct fake *fake, int32_t number, const char *name, double value)
+{
+    struct tn_error error = {.status = TN_OK};
+    fake->run.epoch = number;
+    fake->run.log_count = 0;
+    ck_assert_int_eq(tell(made, fake, TN_EPOCH_BEGIN, &error), TN_OK);
+    fake_log(fake, name, value, TN_DIRECTION_DOWN);
+    fake->weights_epoch = number;
+    ck_assert_msg(tell(made, fake, TN_EPOCH_END, &error) == TN_OK, "%s", error.text);
+}
+
+/* ---- fixtures ---- */
+
+static void add_key(char *keys, size_t bytes, const struct bundle_case *item, const char *key)
+{
+    const char *value = bundle_text(item, key);
+    if (value && strcmp(value, "none") != 0)
+        (void)snprintf(keys + strlen(keys), bytes - strlen(keys), "%s = %s\n", key, value);
+}
+
+static void begin_case(struct made *made, struct fake *fake, const char *keys, const char *monitor)
+{
+    struct tn_error error = {.status = TN_OK};
+    ck_assert_msg(make(made, keys) == TN_OK, "%s: %s", keys,
+                  made->problems.count ? made->problems.items[0].text : "no reason");
+    fake_begin(fake, "run");
+    fake_log(fake, monitor, NAN, TN_DIRECTION_DOWN);
+    ck_assert_msg(tell(made, fake, TN_RUN_BEGIN, &error) == TN_OK, "%s", error.text);
+}
+
+static void early_stopping_case(const struct bundle_case *item)
+{
+    static const char *const options[] = {
+        "monitor", "mode", "patience", "min_delta", "baseline", "restore_best_weights", "start_from_epoch"};
+    const double *series = bundle_data(item, "series");
+    size_t count = bundle_count(item, "series");
+    int32_t run = 0, stopped_epoch = -1;
+    char keys[1024] = "type = early_stopping\n";
+    struct made made;
+    struct fake fake;
+    struct tn_error error = {.status = TN_OK};
+    for (size_t i = 0; i < TN_COUNT_OF(options); i++)
+        add_key(keys, sizeof keys, item, options[i]);
+    begin_case(&made, &fake, keys, bundle_text(item, "monitor"));
+    while (run < (int32_t)count && !fake.stopped)
+        epoch(&made, &fake, run, bundle_text(item, "monitor"), series[run]), run++;
+    if (fake.stopped)
+        stopped_epoch = run - 1;
+    ck_assert_int_eq(tell(&made, &fake, TN_RUN_END, &error), TN_OK);
+    ck_assert_msg(stopped_epoch == (int32_t)bundle_number(item, "stopped_epoch", -1), "%s: stopped in %d", item->name,
+                  stopped_epoch);
+    ck_assert_msg(run == (int32_t)bundle_number(item, "epochs_run", -1), "%s: %d epochs", item->name, run);
+    ck_assert_msg(fake.weights_epoch == (int32_t)bundle_number(item, "final_weights_epoch", -1), "%s: weights of %d",
+                  item->name, fake.weights_epoch);
+    unmake(&made);
+}
+
+static void checkpoint_case(const struct bundle_case *item)
+{
+    static const char *const options[] = {
+        "filepath", "monitor", "mode", "save_best_only", "initial_value_threshold", "save_weights_only"};
+    const double *series = bundle_data(item, "series");
+    const char *wanted = bundle_text(item, "saved");
+    char keys[1024] = "type = model_checkpoint\n", seen[4096] = "";
+    struct made made;
+    struct fake fake;
+    for (size_t i = 0; i < TN_COUNT_OF(options); i++)
+        add_key(keys, sizeof keys, item, options[i]);
+    begin_case(&made, &fake, keys, bundle_text(item, "monitor"));
+    for (size_t i = 0; i < bundle_count(item, "series"); i++)
+        epoch(&made, &fake, (int32_t)i, bundle_text(item, "monitor"), series[i]);
+    for (unsigned i = 0; i < fake.saved_count; i++) {
+        const char *below = "run/checkpoints/";
+        ck_assert_int_eq(strncmp(fake.saved[i], below, strlen(below)), 0);
+        (void)snprintf(seen + strlen(seen), sizeof seen - strlen(seen), "%s%s", i ? " " : "",
+                       fake.saved[i] + strlen(below));
+    }
+    while (*wanted == ' ')
+        wanted++;
+    ck_assert_msg(strcmp(seen, wanted) == 0, "%s: saved %s, Keras %s", item->name, seen, wanted);
+    unmake(&made);
+}
+
+START_TEST(as_keras_did)
+{
+    struct bundle *bundle = bundle_open("callbacks", "manifest.txt");
+    unsigned stops = 0, checkpoints = 0;
+    if (!bundle)
+        return; /* the reader has said so */
+    for (size_t i = 0; i < bundle->case_count; i++) {
+        const struct bundle_case *item = &bundle->cases[i];
+        const char *op = bundle_text(item, "op");
+        if (strcmp(op, "EarlyStopping") == 0)
+            early_stopping_case(item), stops++;
+        else if (strcmp(op, "ModelCheckpoint") == 0)
+            checkpoint_case(item), checkpoints++;
+    }
+    ck_assert_uint_gt(stops, 0);
+    ck_assert_uint_gt(checkpoints, 0);
+    bundle_close(bundle);
+}
+END_TEST
+
+/* ---- model_checkpoint ---- */
+
+static void one_name(const char *path, const char *name, double value, const char *wanted)
+{
+    char keys[512];
+    struct made made;
+    struct fake fake;
+    (void)snprintf(keys, sizeof keys, "type = model_checkpoint\npath = %s\n", path);
+    begin_case(&made, &fake, keys, name);
+    epoch(&made, &fake, 6, name, value);
+    ck_assert_uint_eq(fake.saved_count, 1);
+    ck_assert_str_eq(fake.saved[0], wanted);
+    unmake(&made);
+}
+
+START_TEST(names_are_filled_as_python_does)
+{
+    one_name("m_{epoch:02d}.h5", "loss", 1, "run/checkpoints/m_07.h5");
+    one_name("m_{epoch}.h5", "loss", 1, "run/checkpoints/m_7.h5");
+    one_name("m_{epoch:4d}|{loss:.2f}.h5", "loss", 0.125, "run/checkpoints/m_   7|0.12.h5");
+    one_name("{loss:08.3f}.h5", "loss", -1.5, "run/checkpoints/-001.500.h5");
+    one_name("{loss:+.1e}.h5", "loss", 1234.5, "run/checkpoints/+1.2e+03.h5");
+    one_name("{accuracy:.1%}.h5", "accuracy", 0.987, "run/checkpoints/98.7%.h5");
+    one_name("{loss}.h5", "loss", 0.1, "run/checkpoints/0.1.h5");
+    one_name("{loss}.h5", "loss", 2, "run/checkpoints/2.0.h5");
+    one_name("{loss}.h5", "loss", 1e-7, "run/checkpoints/1e-07.h5");
+    one_name("{{{epoch:.1f}}}.h5", "loss", 1, "run/checkpoints/{7.0}.h5");
+    one_name("/abs/{epoch}.h5", "loss", 1, "/abs/7.h5");
+    one_name("{loss:.2f}.h5", "loss", NAN, "run/checkpoints/nan.h5");
+}
+END_TEST
+
+/* A section, or the first event of a run, that is refused with a text that holds `part`. */
+static void refused(const char *keys, const char *part)
+{
+    struct made made;
+    struct fake fake;
+    struct tn_error error = {.status = TN_OK};
+    const char *text = error.text;
+    if (make(&made, keys) == TN_OK) {
+        fake_begin(&fake, "run");
+        fake_log(&fake, "accuracy", NAN, TN_DIRECTION_UP);
+        fake_log(&fake, "loss", NAN, TN_DIRECTION_DOWN);
+        fake_log(&fake, "odd", NAN, TN_DIRECTION_UNKNOWN);
+        ck_assert_msg(tell(&made, &fake, TN_RUN_BEGIN, &error) == TN_INVALID, "accepted: %s", keys);
+    } else {
+        ck_assert_uint_gt(made.problems.count, 0);
+        text = made.problems.items[0].text;
+    }
+    ck_assert_msg(strstr(text, part) != NULL, "%s\n  is refused with: %s", keys, text);
+    unmake(&made);
+}
+
+START_TEST(wrong_sections_are_refused_before_the_first_epoch)
+{
+    refused("type = model_checkpoint\n", "path: is missing");
+    refused("type = model_checkpoint\npath = a.h5\nfilepath = b.h5\n", "same option");
+    refused("type = model_checkpoint\npath = {epoch:02d.h5\n", "brace");
+    refused("type = model_checkpoint\npath = epoch}.h5\n", "brace");
+    refused("type = model_checkpoint\npath = {val_acc:.2f}.h5\n", "'val_acc'");
+    refused("type = model_checkpoint\npath = {loss:d}.h5\n", "whole numbers");
+    refused("type = model_checkpoint\npath = {loss:q}.h5\n", "not a format");
+    refused("type = model_checkpoint\npath = {loss:.99999999999f}.h5\n", "not a format");
+    refused("type = model_checkpoint\npath = {epoch:1234567890d}.h5\n", "not a format");
+    refused("type = model_checkpoint\npath = a.h5\nsave_freq = often\n", "save_freq");
+    refused("type = model_checkpoint\npath = a.h5\nsave_freq = 0\n", "save_freq");
+    refused("type = model_checkpoint\npath = a.h5\nsave_best_only = yes\nmonitor = nothing\n", "no such value");
+    refused("type = model_checkpoint\npath = a.h5\nsave_best_only = yes\nmonitor = odd\n", "mode = max");
+    refused("type = model_checkpoint\npath = a.h5\ninitial_value_threshold = 1, 2\n", "one number");
+    refused("type = early_stopping\nmonitor = val_acc\n", "no such value");
+    refused("type = early_stopping\nmode = sideways\n", "sideways");
+    refused("type = early_stopping\npatience = -1\n", "patience");
+    refused("type = csv_logger\nseparator = ab\n", "separator");
+    refused("type = csv_logger\nfilename = /nowhere/at/all/log.csv\n", "cannot write");
+}
+END_TEST
+
+START_TEST(saving_by_batches_counts_across_epochs)
+{
+    struct made made;
+    struct fake fake;
+    struct tn_error error = {.status = TN_OK};
+    begin_case(&made, &fake,
+               "type = model_checkpoint\npath = {epoch}_{batch}.h5\nsave_freq = 3\nsave_weights_only = yes\n", "loss");
+    for (int32_t number = 0; number < 2; number++) {
+        for (uint64_t batch = 0; batch < 4; batch++) {
+            fake.run.epoch = number;
+            fake.run.batch = batch;
+            ck_assert_int_eq(tell(&made, &fake, TN_BATCH_END, &error), TN_OK);
+        }
+        epoch(&made, &fake, number, "loss", 1);
+    }
+    ck_assert_uint_eq(fake.saved_count, 2);
+    ck_assert_str_eq(fake.saved[0], "run/checkpoints/1_3.h5");
+    ck_assert_str_eq(fake.saved[1], "run/checkpoints/2_2.h5");
+    ck_assert_uint_eq(fake.flags, TN_FORMAT_WEIGHTS_ONLY);
+    unmake(&made);
+}
+END_TEST
+
+START_TEST(says_what_keras_says)
+{
+    struct made made;
+    struct fake fake;
+    begin_case(&made, &fake,
+               "type = model_checkpoint\npath = best.h5\nmonitor = loss\nsave_best_only = yes\nverbose = yes\n",
+               "loss");
+    epoch(&made, &fake, 0, "loss", 0.5);
+    epoch(&made, &fake, 1, "loss", 0.5);
+    epoch(&made, &fake, 2, "loss", 0.25);
+    ck_assert_uint_eq(fake.said_count, 5);
+    ck_assert_str_eq(fake.said[0],
+                     "Epoch 1: loss improved from None to 0.50000, saving model to run/checkpoints/best.h5");
+    ck_assert_str_eq(fake.said[1], "Epoch 1: finished saving model to run/checkpoints/best.h5");
+    ck_assert_str_eq(fake.said[2], "Epoch 2: loss did not improve from 0.50000");
+    ck_assert_str_eq(fake.said[3],
+                     "Epoch 3: loss improved from 0.50000 to 0.25000, saving model to run/checkpoints/best.h5");
+    unmake(&made);
+}
+END_TEST
+
+/* Without validation Keras 3 warns once and saves all the same. */
+START_TEST(a_value_that_is_not_there)
+{
+    struct made made;
+    struct fake fake;
+    begin_case(&made, &fake, "type = model_checkpoint\npath = best.h5\nsave_best_only = yes\n", "loss");
+    epoch(&made, &fake, 0, "loss", 0.5);
+    epoch(&made, &fake, 1, "loss", 0.7);
+    ck_assert_uint_eq(fake.saved_count, 2);
+    ck_assert_uint_eq(fake.said_count, 1);
+    ck_assert_str_eq(fake.said[0], "Can save best model only with val_loss available.");
+    unmake(&made);
+    begin_case(&made, &fake, "type = early_stopping\n", "loss");
+    epoch(&made, &fake, 0, "loss", 0.5);
+    epoch(&made, &fake, 1, "loss", 0.7);
+    epoch(&made, &fake, 2, "loss", 0.7);
+    ck_assert_int_eq(fake.stopped, 0);
+    ck_assert_uint_eq(fake.said_count, 1);
+    ck_assert_ptr_nonnull(strstr(fake.said[0], "`val_loss` which is not available. Available metrics are: loss"));
+    unmake(&made);
+}
+END_TEST
+
+START_TEST(only_restoring_keeps_weights)
+{
+    struct made made;
+    const struct tn_callback *type;
+    ck_assert_int_eq(make(&made, "type = early_stopping\n"), TN_OK);
+    type = (const struct tn_callback *)made.instance->type;
+    ck_assert_int_eq(type->keeps_weights(made.instance->self), 0);
+    unmake(&made);
+    ck_assert_int_eq(make(&made, "type = early_stopping\nrestore_best_weights = yes\n"), TN_OK);
+    type = (const struct tn_callback *)made.instance->type;
+    ck_assert_int_eq(type->keeps_weights(made.instance->self), 1);
+    unmake(&made);
+}
+END_TEST
+
+/* ---- csv_logger ---- */
+
+static char *read_whole(const char *path)
+{
+    void *data = NULL;
+    uint64_t bytes = 0;
+    struct tn_error error = {.status = TN_OK};
+    ck_assert_msg(tn_file_read(path, 1 << 20, &data, &bytes, &error) == TN_OK, "%s", error.text);
+    return data;
+}
+
+static void log_two_epochs(const char *folder, const char *keys, bool validation, const char *wanted)
+{
+    struct made made;
+    struct fake fake;
+    struct tn_error error = {.status = TN_OK};
+    char path[512], *text;
+    ck_assert_int_eq(make(&made, keys), TN_OK);
+    fake_begin(&fake, folder);
+    ck_assert_msg(tell(&made, &fake, TN_RUN_BEGIN, &error) == TN_OK, "%s", error.text);
+    for (int32_t number = 0; number < 2; number++) {
+        fake.run.epoch = number;
+        fake.run.log_count = 0;
+        fake_log(&fake, "accuracy", 0.1 * (number + 1), TN_DIRECTION_UP);
+        fake_log(&fake, "loss", 1.0 / (number + 1), TN_DIRECTION_DOWN);
+        if (validation)
+            fake_log(&fake, "val_loss", 1e-7, TN_DIRECTION_DOWN);
+        ck_assert_int_eq(tell(&made, &fake, TN_EPOCH_END, &error), TN_OK);
+    }
+    ck_assert_int_eq(tell(&made, &fake, TN_RUN_END, &error), TN_OK);
+    unmake(&made);
+    (void)snprintf(path, sizeof path, "%s/log.csv", folder);
+    text = read_whole(path);
+    ck_assert_str_eq(text, wanted);
+    free(text);
+}
+
+START_TEST(rows_are_those_of_keras)
+{
+    char folder[] = "/tmp/tenon-csv-XXXXXX", path[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    log_two_epochs(folder, "type = csv_logger\n", true,
+                   "epoch,accuracy,loss,val_loss\r\n0,0.1,1.0,1e-07\r\n1,0.2,0.5,1e-07\r\n");
+    log_two_epochs(folder, "type = csv_logger\nappend = yes\n", true,
+                   "epoch,accuracy,loss,val_loss\r\n0,0.1,1.0,1e-07\r\n1,0.2,0.5,1e-07\r\n"
+                   "0,0.1,1.0,1e-07\r\n1,0.2,0.5,1e-07\r\n");
+    log_two_epochs(folder, "type = csv_logger\nseparator = \\t\n", false,
+                   "epoch\taccuracy\tloss\tval_accuracy\tval_loss\r\n0\t0.1\t1.0\tNA\tNA\r\n1\t0.2\t0.5\tNA\tNA\r\n");
+    (void)snprintf(path, sizeof path, "%s/log.csv", folder);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("callbacks");
+    TCase *tests = tcase_create("callbacks");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+    tcase_add_test(tests, as_keras_did);
+    tcase_add_test(tests, names_are_filled_as_python_does);
+    tcase_add_test(tests, wrong_sections_are_refused_before_the_first_epoch);
+    tcase_add_test(tests, saving_by_batches_counts_across_epochs);
+    tcase_add_test(tests, says_what_keras_says);
+    tcase_add_test(tests, a_value_that_is_not_there);
+    tcase_add_test(tests, only_restoring_keeps_weights);
+    tcase_add_test(tests, rows_are_those_of_keras);
+    suite_add_tcase(suite, tests);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

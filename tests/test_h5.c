@@ -1,0 +1,430 @@
+/* test_h5.c: the formats h5 and weights_h5: what is written is read back, what Keras wrote is read (fixtures/keras-h5),
+ * what does not fit is said, and what is damaged or hostile does no harm. (That Keras reads ours: check_keras_h5.py.)
+ */
+#include <hdf5.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "registry/registry.h"
+#include "support/bundle.h"
+
+#include <check.h> /* after ours: it has a macro `fail` */
+
+/* ---- networks made by hand ---- */
+
+enum { MOST_LAYERS = 48, MOST_WEIGHTS = 8 };
+
+struct model {
+    struct tn_weights weights;
+    struct tn_weight_layer layers[MOST_LAYERS];
+    struct tn_weight items[MOST_LAYERS][MOST_WEIGHTS];
+    const char *inputs[MOST_LAYERS];
+};
+
+static const char *const class_names[] = {"cat", "dog", "h\303\274hner"};
+
+static float *numbers(uint64_t count, unsigned seed)
+{
+    float *values = malloc((size_t)count * sizeof *values);
+    struct tn_random random = tn_random_stream(seed, 1);
+    ck_assert_ptr_nonnull(values);
+    for (uint64_t i = 0; i < count; i++)
+        values[i] = (float)tn_random_uniform(&random, -1, 1);
+    return values;
+}
+
+static struct tn_weight_layer *add_layer(struct model *model, const char *name, const char *type, const char *keras)
+{
+    uint32_t index = model->weights.layer_count++;
+    struct tn_weight_layer *layer = &model->layers[index];
+    ck_assert_uint_lt(index, MOST_LAYERS);
+    model->inputs[index] = index ? model->layers[index - 1].name : "input";
+    *layer = (struct tn_weight_layer){.name = name,
+                                      .type_name = type,
+                                      .keras_class = keras,
+                                      .keras_config = "",
+                                      .inputs = &model->inputs[index],
+                                      .input_count = 1,
+                                      .weights = model->items[index]};
+    return layer;
+}
+
+static void add_weight(struct tn_weight_layer *layer, const char *name, int32_t trained, struct tn_shape shape)
+{
+    struct tn_weight *weight = &layer->weights[layer->weight_count++];
+    ck_assert_uint_le(layer->weight_count, MOST_WEIGHTS);
+    *weight = (struct tn_weight){.name = name, .shape = shape, .trained = trained};
+    weight->data = numbers(tn_shape_elements(&shape), (unsigned)(layer->weight_count * 7u) + (unsigned)name[0]);
+}
+
+static void model_begin(struct model *model)
+{
+    memset(model, 0, sizeof *model);
+    model->weights = (struct tn_weights){.size = sizeof model->weights,
+                                         .layers = model->layers,
+                                         .input = {4, {1, 8, 8, 3}},
+                                         .classes = class_names,
+                                         .class_count = 3,
+                                         .sequential = 1};
+}
+
+static void model_small(struct model *model)
+{
+    struct tn_weight_layer *layer;
+    model_begin(model);
+    layer = add_layer(model, "stage/conv", "conv2d", "Conv2D");
+    add_weight(layer, "kernel", 1, (struct tn_shape){4, {3, 3, 3, 4}});
+    add_weight(layer, "bias", 1, (struct tn_shape){1, {4}});
+    layer = add_layer(model, "norm", "batch_normalization", "BatchNormalization");
+    add_weight(layer, "gamma", 1, (struct tn_shape){1, {4}});
+    add_weight(layer, "beta", 1, (struct tn_shape){1, {4}});
+    add_weight(layer, "moving_mean", 0, (struct tn_shape){1, {4}});
+    add_weight(layer, "moving_variance", 0, (struct tn_shape){1, {4}});
+    (void)add_layer(model, "gap", "global_average_pooling2d", "GlobalAveragePooling2D");
+    layer = add_layer(model, "out", "dense", "Dense");
+    add_weight(layer, "kernel", 1, (struct tn_shape){2, {4, 3}});
+    add_weight(layer, "bias", 1, (struct tn_shape){1, {3}});
+}
+
+static void model_clear(struct model *model)
+{
+    for (uint32_t i = 0; i < model->weights.layer_count; i++)
+        for (uint32_t j = 0; j < model->layers[i].weight_count; j++) {
+            free(model->items[i][j].data);
+            for (int slot = 0; slot < 4; slot++)
+                free(model->items[i][j].slots[slot]);
+        }
+    memset(model, 0, sizeof *model);
+}
+
+/* ---- the plugin ---- */
+
+static struct tn_registry *registry;
+
+static const struct tn_format *format(const char *name)
+{
+    struct tn_error error = {.status = TN_OK};
+    const struct tn_type *type = tn_registry_find(registry, TN_FORMAT, name, &error);
+    ck_assert_msg(type != NULL, "%s", error.text);
+    return (const struct tn_format *)type;
+}
+
+static void setup(void)
+{
+    struct tn_error error = {.status = TN_OK};
+    ck_assert_msg(tn_registry_open(NULL, &registry, &error) == TN_OK, "%s", error.text);
+    (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+}
+
+static void teardown(void)
+{
+    tn_registry_close(&registry);
+}
+
+struct bytes {
+    void *data;
+    uint64_t count;
+};
+
+static struct bytes encode(const char *name, const struct model *model, uint32_t flags)
+{
+    struct bytes bytes = {NULL, 0};
+    struct tn_error error = {.status = TN_OK};
+    ck_assert_msg(
+        format(name)->encode(NULL, tn_host_table(), &model->weights, flags, &bytes.data, &bytes.count, &error) == TN_OK,
+        "%s", error.text);
+    return bytes;
+}
+
+static tn_status decode(const void *data, uint64_t count, struct model *model, char *notes, struct tn_error *error)
+{
+    *error = (struct tn_error){.status = TN_OK};
+    notes[0] = '\0';
+    return format("h5")->decode(NULL, tn_host_table(), data, count, &model->weights, notes, 512, error);
+}
+
+static void wipe(struct model *model)
+{
+    for (uint32_t i = 0; i < model->weights.layer_count; i++)
+        for (uint32_t j = 0; j < model->layers[i].weight_count; j++)
+            memset(model->items[i][j].data, 0, (size_t)tn_shape_elements(&model->items[i][j].shape) * sizeof(float));
+}
+
+static bool same_weights(const struct model *a, const struct model *b)
+{
+    for (uint32_t i = 0; i < a->weights.layer_count; i++)
+        for (uint32_t j = 0; j < a->layers[i].weight_count; j++)
+            if (memcmp(a->items[i][j].data, b->items[i][j].data,
+                       (size_t)tn_shape_elements(&a->items[i][j].shape) * sizeof(float)) != 0)
+                return false;
+    return true;
+}
+
+/* ---- round trips ---- */
+
+START_TEST(what_is_written_is_read)
+{
+    static const struct {
+        const char *format;
+        uint32_t flags;
+        int32_t sequential;
+    } ways[] = {{"h5", 0, 1}, {"h5", 0, 0}, {"h5", TN_FORMAT_WEIGHTS_ONLY, 1}, {"weights_h5", 0, 1}};
+    struct model written, read;
+    struct tn_error error;
+    char notes[512];
+    model_small(&written);
+    model_small(&read);
+    for (size_t i = 0; i < TN_COUNT_OF(ways); i++) {
+        struct bytes first, second;
+        written.weights.sequential = ways[i].sequential;
+        first = encode(ways[i].format, &written, ways[i].flags);
+        second = encode(ways[i].format, &written, ways[i].flags);
+        ck_assert_uint_eq(first.count, second.count);
+        ck_assert_mem_eq(first.data, second.data, first.count);
+        wipe(&read);
+        ck_assert_msg(decode(first.data, first.count, &read, notes, &error) == TN_OK, "%s", error.text);
+        ck_assert_str_eq(notes, "");
+        ck_assert(same_weights(&written, &read));
+        tn_host_table()->release(first.data);
+        tn_host_table()->release(second.data);
+    }
+    model_clear(&written);
+    model_clear(&read);
+}
+END_TEST
+
+/* Names of many layers pass what one attribute may hold in Keras: they are split. */
+START_TEST(layers_with_strange_names)
+{
+    static const char *const names[] = {"..", ".", "a/b", "a_b", "input", "h\303\274", "", "a:b", "a\"b\\"};
+    struct model written, read;
+    struct tn_error error;
+    struct bytes bytes;
+    char notes[512];
+    struct model *both[] = {&written, &read};
+    for (int m = 0; m < 2; m++) {
+        model_begin(both[m]);
+        for (size_t i = 0; i < TN_COUNT_OF(names); i++)
+            add_weight(add_layer(both[m], names[i], "dense", "Dense"), "kernel", 1, (struct tn_shape){2, {2, 2}});
+    }
+    for (int i = 0; i < 2; i++) {
+        bytes = encode(i ? "weights_h5" : "h5", &written, 0);
+        wipe(&read);
+        ck_assert_msg(decode(bytes.data, bytes.count, &read, notes, &error) == TN_OK, "%s", error.text);
+        ck_assert(same_weights(&written, &read));
+        tn_host_table()->release(bytes.data);
+    }
+    model_clear(&written);
+    model_clear(&read);
+}
+END_TEST
+
+/* ---- what does not fit ---- */
+
+/* Reads `written` into `read`: refused, with `part` in the text, and nothing touched. */
+static void refused(const struct model *written, struct model *read, const char *name, const char *part)
+{
+    struct bytes bytes = encode(name, written, 0);
+    struct tn_error error;
+    char notes[512];
+    float before = read->items[0][0].data[0];
+    ck_assert_int_eq(decode(bytes.data, bytes.count, read, notes, &error), TN_INVALID);
+    ck_assert_msg(strstr(error.text, part) != NULL, "wanted \"%s\", got \"%s\"", part, error.text);
+    ck_assert_float_eq(read->items[0][0].data[0], before);
+    tn_host_table()->release(bytes.data);
+}
+
+START_TEST(what_does_not_fit_is_said)
+{
+    static const char *const turned[] = {"dog", "cat", "h\303\274hner"};
+    static const char *const other[] = {"ox", "cow", "yak"};
+    struct model written, read;
+    struct tn_error error;
+    struct bytes bytes;
+    char notes[512];
+    model_small(&written);
+    model_small(&read);
+    read.items[0][0].data[0] = 42;
+    read.items[3][0].shape.dims[1] = 2; /* smaller than its buffer */
+    refused(&written, &read, "h5",
+            "layer \"out\": kernel (\"out\" in the file) is 4x3 in the file and 4x2 in the network");
+    refused(&written, &read, "weights_h5", "is 4x3 in the file and 4x2 in the network");
+    read.items[3][0].shape.dims[1] = 3;
+    read.weights.layer_count = 3;
+    refused(&written, &read, "h5", "more layers with weights than the network's 2");
+    read.weights.layer_count = 4;
+    written.weights.layer_count = 3;
+    refused(&written, &read, "h5", "ends before layer \"out\" (dense)");
+    refused(&written, &read, "weights_h5", "no group dense/vars");
+    written.weights.layer_count = 4;
+    written.layers[1].weight_count = 3;
+    refused(&written, &read, "h5", "layer \"norm\" (batch_normalization) has 4 weights");
+    refused(&written, &read, "weights_h5", "has 3");
+    written.layers[1].weight_count = 4;
+    read.weights.classes = turned;
+    refused(&written, &read, "h5", "another order");
+    read.weights.classes = other;
+    bytes = encode("h5", &written, 0);
+    ck_assert_int_eq(decode(bytes.data, bytes.count, &read, notes, &error), TN_OK);
+    ck_assert_ptr_nonnull(strstr(notes, "other classes"));
+    tn_host_table()->release(bytes.data);
+    model_clear(&written);
+    model_clear(&read);
+}
+END_TEST
+
+/* ---- damaged and hostile bytes ---- */
+
+/* Cuts, and changes one to eight bytes of, the file of one format. */
+static void damage(const char *name, struct model *written, struct model *read)
+{
+    struct tn_error error;
+    char notes[512];
+    struct bytes bytes = encode(name, written, 0);
+    uint8_t *copy = malloc((size_t)bytes.count);
+    struct tn_random random = tn_random_stream(3, 5);
+    unsigned refusals = 0;
+    ck_assert_ptr_nonnull(copy);
+    for (int i = 0; i < 100; i++) {
+        uint64_t length = tn_random_below(&random, bytes.count);
+        memcpy(copy, bytes.data, (size_t)bytes.count);
+        ck_assert_msg(decode(copy, length, read, notes, &error) != TN_OK, "%llu of %llu bytes are accepted",
+                      (unsigned long long)length, (unsigned long long)bytes.count);
+    }
+    for (int i = 0; i < 600; i++) {
+        memcpy(copy, bytes.data, (size_t)bytes.count);
+        for (uint64_t n = 1 + tn_random_below(&random, 8); n > 0; n--)
+            copy[tn_random_below(&random, bytes.count)] = (uint8_t)tn_random_bits(&random);
+        refusals += decode(copy, bytes.count, read, notes, &error) != TN_OK;
+        ck_assert_uint_lt(strlen(error.text), sizeof error.text);
+    }
+    ck_assert_uint_gt(refusals, 10);
+    memset(copy, 0, (size_t)bytes.count);
+    ck_assert_int_eq(decode(copy, bytes.count, read, notes, &error), TN_CORRUPT);
+    ck_assert_int_eq(decode(copy, 0, read, notes, &error), TN_CORRUPT);
+    free(copy);
+    tn_host_table()->release(bytes.data);
+}
+
+START_TEST(damage_is_an_error_or_harmless)
+{
+    struct model written, read;
+    model_small(&written);
+    model_small(&read);
+    damage("h5", &written, &read);
+    damage("weights_h5", &written, &read);
+    model_clear(&written);
+    model_clear(&read);
+}
+END_TEST
+
+/* A legacy file with one layer `d` whose weight `w` is made by `make`. */
+static void hostile(const char *part, void (*make)(hid_t group))
+{
+    char path[] = "/tmp/tenon-h5-XXXXXX";
+    int descriptor = mkstemp(path);
+    const char *layer = "d", *weight = "w";
+    hid_t file, group, type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR), attribute;
+    hsize_t one = 1;
+    hid_t list = H5Screate_simple(1, &one, NULL);
+    struct model read;
+    struct tn_error error;
+    char notes[512];
+    void *data = NULL;
+    uint64_t bytes = 0;
+    ck_assert_int_ge(descriptor, 0);
+    ck_assert_int_ge(H5Tset_size(type, H5T_VARIABLE), 0);
+    file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    attribute = H5Acreate2(file, "layer_names", type, list, H5P_DEFAULT, H5P_DEFAULT);
+    ck_assert_int_ge(H5Awrite(attribute, type, &layer), 0);
+    ck_assert_int_ge(H5Aclose(attribute), 0);
+    group = H5Gcreate2(file, "d", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    attribute = H5Acreate2(group, "weight_names", type, list, H5P_DEFAULT, H5P_DEFAULT);
+    ck_assert_int_ge(H5Awrite(attribute, type, &weight), 0);
+    ck_assert_int_ge(H5Aclose(attribute), 0);
+    make(group);
+    (void)H5Gclose(group);
+    (void)H5Tclose(type);
+    (void)H5Sclose(space);
+    (void)H5Sclose(list);
+    ck_assert_int_ge(H5Fclose(file), 0);
+    ck_assert_int_eq(tn_file_read(path, 1 << 24, &data, &bytes, &error), TN_OK);
+    model_begin(&read);
+    add_weight(add_layer(&read, "d", "dense", "Dense"), "kernel", 1, (struct tn_shape){2, {2, 2}});
+    ck_assert_msg(decode(data, bytes, &read, notes, &error) != TN_OK, "accepted, wanted: %s", part);
+    ck_assert_msg(strstr(error.text, part) != NULL, "wanted \"%s\", got \"%s\"", part, error.text);
+    model_clear(&read);
+    free(data);
+    (void)close(descriptor);
+    (void)unlink(path);
+}
+
+static void make_external_link(hid_t group)
+{
+    ck_assert_int_ge(H5Lcreate_external("/etc/passwd", "/x", group, "w", H5P_DEFAULT, H5P_DEFAULT), 0);
+}
+static void make_soft_link(hid_t group)
+{
+    ck_assert_int_ge(H5Lcreate_soft("/d/x", group, "w", H5P_DEFAULT, H5P_DEFAULT), 0);
+}
+static void make_data(hid_t group, hid_t type, const hsize_t *dims, hid_t plist)
+{
+    hid_t space = H5Screate_simple(2, dims, NULL);
+    hid_t data = H5Dcreate2(group, "w", type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+    ck_assert_int_ge(data, 0);
+    (void)H5Dclose(data);
+    (void)H5Sclose(space);
+}
+static void make_external_storage(hid_t group)
+{
+    static const hsize_t dims[] = {2, 2};
+    hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
+    ck_assert_int_ge(H5Pset_external(plist, "/etc/passwd", 0, 16), 0);
+    make_data(group, H5T_IEEE_F32LE, dims, plist);
+    (void)H5Pclose(plist);
+}
+static void make_virtual(hid_t group)
+{
+    static const hsize_t dims[] = {2, 2};
+    hid_t plist = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(2, dims, NULL);
+    ck_assert_int_ge(H5Pset_virtual(plist, space, "/tmp/other.h5", "/x", space), 0);
+    make_data(group, H5T_IEEE_F32LE, dims, plist);
+    (void)H5Sclose(space);
+    (void)H5Pclose(plist);
+}
+static void make_huge(hid_t group)
+{
+    static const hsize_t dims[] = {1u << 20, 1u << 20}, chunk[] = {1024, 1024};
+    hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
+    ck_assert_int_ge(H5Pset_chunk(plist, 2, chunk), 0);
+    make_data(group, H5T_IEEE_F32LE, dims, plist);
+    (void)H5Pclose(plist);
+}
+static void make_text(hid_t group)
+{
+    static const hsize_t dims[] = {2, 2};
+    make_data(group, H5T_C_S1, dims, H5P_DEFAULT);
+}
+static void make_group(hid_t group)
+{
+    (void)H5Gclose(H5Gcreate2(group, "w", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+}
+static void make_nothing(hid_t group)
+{
+    (void)group;
+}
+
+START_TEST(hostile_files_are_refused)
+{
+    hostile("has no data w", make_external_link);
+    hostile("has no data w", make_soft_link);
+    hostile("outside of the file", make_external_storage);
+    hostile("outside of the file", make_virtual);
+    hostile("1048576x1048576 in the file", make_huge);
+    hostile("no floating-point numbers", make_text);
+    hostile("has no data w", make_group);
+    hostile("has no data w", make_nothing);
+}
+END_TEST
