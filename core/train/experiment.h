@@ -54,6 +54,8 @@ tn_status tn_experiment_add_defaults(struct tn_config *config);
 tn_status tn_experiment_open(const char *path, const char *const *overrides, size_t override_count, uint32_t flags,
                              struct tn_experiment **experiment, struct tn_problems *problems);
 void tn_experiment_close(struct tn_experiment **experiment);
+/* Allocates the network on its device if that has not happened yet; what follows does it by itself. */
+tn_status tn_experiment_ready(struct tn_experiment *experiment, struct tn_error *error);
 /* Allocates the network on its device if that has not happened yet. */
 tn_status tn_experiment_ready(struct tn_experiment *experiment, struct tn_error *error);
 /* Loads a weight file (format by content/extension). */

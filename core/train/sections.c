@@ -221,7 +221,7 @@ static tn_status choose_augments(struct tn_setup *setup)
     struct tn_list strategies, names;
     size_t most = 0;
     tn_status status;
-    if (!chosen || strcmp(chosen->value, "none") == 0)
+    if (!chosen || (strcmp(chosen->value, "none") == 0 && !tn_config_section(experiment->config, "strategy", "none")))
         return TN_OK;
     status = tn_split_names(&experiment->arena, chosen->value, &strategies);
     for (int pass = 0; pass < 2 && status == TN_OK; pass++) { /* counts, then uses */
