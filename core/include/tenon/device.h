@@ -80,11 +80,12 @@ enum tn_op_kind {
     TN_OP_POOL_GRADIENT = 34,       /* dy, x, y, workspace|NULL -> dx */
     TN_OP_BATCH_NORM_GRADIENT = 35, /* dy, x, gamma|NULL, beta|NULL, y|NULL, saved, moving_mean, moving_variance ->
                                        dx|NULL, dgamma|NULL, dbeta|NULL */
-    TN_OP_ACTIVATION_GRADIENT = 36, /* dy, x|NULL, y|NULL -> dx */
+    TN_OP_ACTIVATION_GRADIENT = 36, /* dy, x|NULL, y|NULL -> dx.  One is enough; tn_activation_needs_input() says when
+                                       it has to be x */
     TN_OP_SOFTMAX_GRADIENT = 37,    /* dy, y -> dx */
     TN_OP_BINARY_GRADIENT =
         38, /* dy, x0, x1 -> dx0|NULL, dx1|NULL, of y's shape; the core adds REDUCE_SUM for broadcasts */
-    TN_OP_CONCAT_GRADIENT = 39,      /* dy -> dx0|NULL… */
+    TN_OP_CONCAT_GRADIENT = 39, /* dy, x0… -> dx0|NULL….  a.axis; of x0… only the shapes are read */
     TN_OP_DROPOUT_GRADIENT = 40,     /* dy, workspace -> dx */
     TN_OP_GLOBAL_POOL_GRADIENT = 41, /* dy, x -> dx */
     TN_OP_REDUCE_SUM_GRADIENT = 42,  /* dy -> dx */
@@ -246,6 +247,9 @@ struct tn_op {
             int32_t training;
         } mode; /* custom */
         int32_t axis;
+        struct {
+            int32_t decay; /* goes into tn_update.decay */
+        } update;
     } a;
     const struct tn_custom *custom; /* TN_OP_CUSTOM…, TN_OP_LOSS, TN_OP_UPDATE */
     uint64_t dying;                 /* bit i: input i is not needed after this op, so that it may be overwritten */
@@ -322,6 +326,27 @@ struct tn_device {
 };
 
 #define TN_SIZE_OF_TN_DEVICE sizeof(struct tn_device)
+
+/* 1: the derivative of this activation cannot be had from its output, so that the backward op needs the input. For all
+ * others y is enough, and the better choice (x may then die early, or be overwritten by y). */
+TN_UNUSED static inline int32_t tn_activation_needs_input(const struct tn_activation *activation)
+{
+    switch (activation->function) {
+    case TN_GELU:
+    case TN_GELU_TANH:
+    case TN_SILU:
+    case TN_HARD_SILU:
+    case TN_MISH:
+        return 1;
+    case TN_RELU: /* slope: the sign of y tells the side only while 0 <= slope and nothing is shifted */
+        return activation->alpha < 0.0f || activation->gamma != 0.0f;
+    case TN_ELU:
+    case TN_CELU:
+        return activation->alpha <= 0.0f;
+    default:
+        return 0;
+    }
+}
 
 /* Number of elements of a shape. */
 TN_UNUSED static inline uint64_t tn_shape_elements(const struct tn_shape *shape)
