@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The suite in a build with sanitizers. usage: sanitized.sh asan|tsan BUILD
+#   asan  every test, under address, leak and undefined-behaviour checks
+#   tsan  the tests of the data pipeline: only there do threads of our own meet (libgomp, which TSan cannot see into, runs
+#         the computation)
+set -euo pipefail
+kind=$1
+build=$(realpath "$2")
+source=$(realpath "$(dirname "$0")/..")
+cd "$build"
+case $kind in
+asan)
+    # Leaks are looked for at the end of each process; those of libraries are listed with their reasons.
+    export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1
+    export LSAN_OPTIONS=suppressions=$source/tests/lsan.supp:print_suppressions=0
+    export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+    TENON_SLOW=1 ctest --output-on-failure --no-tests=error
+    ;;
+tsan)
+    export TSAN_OPTIONS=halt_on_error=1:die_after_fork=0
+    TENON_SLOW=1 ctest --output-on-failure --no-tests=error -R '^test_(data|directory|codec)'
+    ;;
+*)
+    echo "usage: sanitized.sh asan|tsan BUILD" >&2
+    exit 2
+    ;;
+esac
+echo "$kind: nothing found"
