@@ -208,6 +208,29 @@ static void add_training(struct tn_text *text, const struct tn_proposal *proposa
                    proposal->name, proposal->patience);
 }
 
+/* Reads the text back: a folder whose name the file format cannot carry (a comment sign, a very long line) is found
+ * here and not by the run. */
+static tn_status prove(const struct tn_look *look, const struct tn_text *text, const char *base, const char *output,
+                       struct tn_error *error)
+{
+    struct tn_problems problems = {0};
+    struct tn_config *config = NULL;
+    struct tn_text path = {0};
+    tn_status status = tn_config_load_text(text->data, text->length, output, NULL, 0, &config, &problems);
+    struct tn_section *section = status == TN_OK ? tn_config_section(config, "source", "train") : NULL;
+    const char *value = section ? tn_section_value(section, "path") : NULL;
+    add_relative(&path, base, look->train);
+    if (status == TN_NO_MEMORY || path.failed)
+        status = tn_fail(error, TN_NO_MEMORY, "no memory");
+    else if (!value || strcmp(value, path.data) != 0)
+        status = tn_fail(error, TN_INVALID, "%s: a path like this cannot stand in an experiment%s%s", look->train,
+                         problems.count ? ": " : "", problems.count ? problems.items[0].text : "");
+    tn_text_release(&path);
+    tn_config_close(&config);
+    tn_problems_release(&problems);
+    return status;
+}
+
 tn_status tn_init_text(const struct tn_look *look, const struct tn_proposal *proposal, const char *output,
                        struct tn_text *text, struct tn_error *error)
 {
@@ -220,5 +243,5 @@ tn_status tn_init_text(const struct tn_look *look, const struct tn_proposal *pro
     add_augmentation(text);
     add_network(text, look, proposal);
     add_training(text, proposal);
-    return text->failed ? tn_fail(error, TN_NO_MEMORY, "no memory") : TN_OK;
+    return text->failed ? tn_fail(error, TN_NO_MEMORY, "no memory") : prove(look, text, base, output, error);
 }

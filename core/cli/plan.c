@@ -168,11 +168,17 @@ static void json_report(struct tn_text *text, const struct tn_experiment *experi
 
 /* ---- what would fit ---- */
 
+/* The ring of a source with another batch size; the index stays. */
+static uint64_t data_bytes_at(const struct tn_dataset *dataset, uint64_t now, uint64_t batch)
+{
+    uint64_t index = dataset ? tn_dataset_info(dataset)->index_bytes : 0;
+    return dataset ? (tn_dataset_bytes(dataset) - index) / now * batch + index : 0;
+}
+
 /* What a run with this batch size takes in all: planned anew, allocated never. */
 static tn_status bytes_at(struct tn_experiment *experiment, int64_t batch, int32_t kept, uint64_t *bytes,
                           struct tn_error *error)
 {
-    uint64_t data = data_bytes(experiment);
     uint64_t now = (uint64_t)experiment->data.batch_size;
     uint64_t images = experiment->train ? tn_dataset_info(experiment->train)->count : 0;
     struct tn_plan_request request = {.train = (int32_t)batch,
@@ -180,8 +186,10 @@ static tn_status bytes_at(struct tn_experiment *experiment, int64_t batch, int32
                                       .infer = (int32_t)batch,
                                       .keep_weights = kept};
     tn_status status = tn_network_plan(experiment->network, &request, error);
-    if (status == TN_OK) /* rings grow with the batch; the index, which does not, is small beside them */
-        *bytes = total_bytes(tn_network_report(experiment->network), data / now * (uint64_t)batch + data % now);
+    if (status == TN_OK)
+        *bytes = total_bytes(tn_network_report(experiment->network),
+                             data_bytes_at(experiment->train, now, (uint64_t)batch) +
+                                 data_bytes_at(experiment->validation, now, (uint64_t)batch));
     return status;
 }
 
