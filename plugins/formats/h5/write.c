@@ -8,6 +8,13 @@
 /* Keras cuts longer attributes into name0, name1, …; a reference to a text takes 16 bytes. */
 enum { NAMES_IN_ONE = 4000 };
 
+/* The file as it grows: HDF5 is given this memory instead of its own, so that a large file exists once. */
+struct growing {
+    const struct tn_host *host;
+    void *data;
+    size_t capacity;
+};
+
 struct writer {
     hid_t file;
     hid_t ascii, utf8;   /* variable-length texts */
@@ -30,6 +37,45 @@ static hid_t text_type(H5T_cset_t set)
     return type;
 }
 
+static void *grow(void *old, size_t size, H5FD_file_image_op_t operation, void *context)
+{
+    struct growing *growing = context;
+    void *larger;
+    (void)old;
+    (void)operation;
+    if (size <= growing->capacity)
+        return growing->data;
+    larger = size > SIZE_MAX / 2 ? NULL : growing->host->allocate(size + size / 8);
+    if (!larger)
+        return NULL;
+    if (growing->data)
+        memcpy(larger, growing->data, growing->capacity);
+    growing->host->release(growing->data);
+    growing->data = larger;
+    growing->capacity = size + size / 8;
+    return larger;
+}
+static void *grow_first(size_t size, H5FD_file_image_op_t operation, void *context)
+{
+    return grow(NULL, size, operation, context);
+}
+static herr_t keep_it(void *data, H5FD_file_image_op_t operation, void *context)
+{
+    (void)data;
+    (void)operation;
+    (void)context;
+    return 0; /* it is ours, also when HDF5 is done with it */
+}
+static void *same_context(void *context)
+{
+    return context;
+}
+static herr_t leave_context(void *context)
+{
+    (void)context;
+    return 0;
+}
+
 static void writer_close(struct writer *writer)
 {
     if (writer->file >= 0)
@@ -42,19 +88,30 @@ static void writer_close(struct writer *writer)
         (void)H5Tclose(writer->utf8);
 }
 
-static tn_status writer_open(struct writer *writer, const struct tn_weights *weights, struct tn_error *error)
+/* Memory for all weights and, by a generous rule of thumb, what HDF5 puts around them. */
+static size_t expected_bytes(const struct tn_weights *weights)
 {
-    uint64_t bytes = 0, step;
+    uint64_t bytes = 1 << 16;
+    for (uint32_t i = 0; i < weights->layer_count; i++) {
+        bytes += 4096;
+        for (uint32_t j = 0; j < weights->layers[i].weight_count; j++)
+            bytes += tn_shape_elements(&weights->layers[i].weights[j].shape) * sizeof(float) + 1024;
+    }
+    return (size_t)bytes;
+}
+
+static tn_status writer_open(struct writer *writer, struct growing *growing, const struct tn_weights *weights,
+                             struct tn_error *error)
+{
+    H5FD_file_image_callbacks_t callbacks = {grow_first, NULL, grow, keep_it, same_context, leave_context, growing};
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     *writer =
         (struct writer){-1, text_type(H5T_CSET_ASCII), text_type(H5T_CSET_UTF8), H5Pcreate(H5P_DATASET_CREATE), error};
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-    for (uint32_t i = 0; i < weights->layer_count; i++)
-        for (uint32_t j = 0; j < weights->layers[i].weight_count; j++)
-            bytes += tn_shape_elements(&weights->layers[i].weights[j].shape) * sizeof(float);
-    step = bytes / 8 < 1u << 16 ? 1u << 16 : bytes / 8;
     if (access >= 0 && writer->ascii >= 0 && writer->utf8 >= 0 && writer->dataset_plist >= 0 &&
-        H5Pset_obj_track_times(writer->dataset_plist, 0) >= 0 && H5Pset_fapl_core(access, (size_t)step, 0) >= 0)
+        grow_first(expected_bytes(weights), H5FD_FILE_IMAGE_OP_FILE_OPEN, growing) &&
+        H5Pset_obj_track_times(writer->dataset_plist, 0) >= 0 && H5Pset_fapl_core(access, 1 << 16, 0) >= 0 &&
+        H5Pset_file_image_callbacks(access, &callbacks) >= 0)
         writer->file = H5Fcreate("tenon-image", H5F_ACC_TRUNC, H5P_DEFAULT, access);
     if (access >= 0)
         (void)H5Pclose(access);
@@ -64,21 +121,18 @@ static tn_status writer_open(struct writer *writer, const struct tn_weights *wei
     return tn_fail(error, TN_NO_MEMORY, "no memory for an HDF5 file");
 }
 
-/* Copies the finished file into memory of the host. */
-static tn_status take_bytes(const struct writer *writer, const struct tn_host *host, void **data, uint64_t *bytes)
+/* Ends the file; its bytes are the first ones of the growing memory. */
+static tn_status take_bytes(struct writer *writer, struct growing *growing, void **data, uint64_t *bytes)
 {
     ssize_t size = H5Fflush(writer->file, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(writer->file, NULL, 0);
-    if (size <= 0)
+    herr_t closed = H5Fclose(writer->file);
+    writer->file = -1;
+    if (size <= 0 || closed < 0 || (size_t)size > growing->capacity)
         return broken(writer, "the file");
-    *data = host->allocate((uint64_t)size);
-    if (!*data)
-        return tn_fail(writer->error, TN_NO_MEMORY, "no memory for an HDF5 file of %zd bytes", size);
+    *data = growing->data;
     *bytes = (uint64_t)size;
-    if (H5Fget_file_image(writer->file, *data, (size_t)size) == size)
-        return TN_OK;
-    host->release(*data);
-    *data = NULL;
-    return broken(writer, "the file");
+    growing->data = NULL;
+    return TN_OK;
 }
 
 static tn_status put_text(const struct writer *writer, hid_t object, const char *name, const char *text, hid_t type)
@@ -282,16 +336,19 @@ static tn_status put_keras3(const struct writer *writer, const struct tn_weights
 static tn_status write_file(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags, bool keras3,
                             void **data, uint64_t *bytes, struct tn_error *error)
 {
+    struct growing growing = {host, NULL, 0};
     struct writer writer;
-    tn_status status = writer_open(&writer, weights, error);
+    tn_status status = writer_open(&writer, &growing, weights, error);
     if (status != TN_OK)
-        return status;
+        goto out;
     status = keras3 ? put_keras3(&writer, weights) : put_legacy(&writer, weights, flags);
     if (status == TN_OK && weights->class_count)
         status = put_texts(&writer, writer.file, "tenon_classes", weights->classes, weights->class_count, writer.utf8);
     if (status == TN_OK)
-        status = take_bytes(&writer, host, data, bytes);
+        status = take_bytes(&writer, &growing, data, bytes);
     writer_close(&writer);
+out:
+    host->release(growing.data);
     return status;
 }
 
