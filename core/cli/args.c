@@ -105,16 +105,36 @@ static bool is_override(const char *word)
     return equals && equals != word && memchr(word, '.', (size_t)(equals - word)) && !tn_path_exists(word);
 }
 
+/* Required options have no default: that they are missing is said after the words were read. */
 static bool set_defaults(struct tn_arguments *arguments, void *options)
 {
     struct tn_problems problems = {0};
     tn_status status = TN_OK;
     if (arguments->command->options)
         status = tn_options_apply(arguments->command->options, NULL, NULL, options, &arguments->arena, &problems);
-    if (status != TN_OK)
-        tn_console_problems(arguments->console, &problems, status);
+    if (status == TN_NO_MEMORY)
+        tn_console_say(arguments->console, TN_LOG_ERROR, "out of memory");
     tn_problems_release(&problems);
-    return status == TN_OK;
+    return status != TN_NO_MEMORY;
+}
+
+static bool has_required(struct tn_arguments *arguments)
+{
+    const struct tn_command *command = arguments->command;
+    for (const struct tn_option *option = command->options; option && option->kind; option++) {
+        char words[LONGEST_NAME];
+        const char *value;
+        if (option->kind != TN_OPTION_STRING || !(option->flags & TN_OPTION_IS_REQUIRED))
+            continue;
+        memcpy(&value, (const char *)arguments->options + option->offset, sizeof(const char *));
+        if (value)
+            continue;
+        option_words(option, words, sizeof words);
+        tn_console_say(arguments->console, TN_LOG_ERROR, "%s: %s is missing: %s; usage: tenon %s %s", command->name,
+                       words, option->help, command->name, command->usage);
+        return false;
+    }
+    return true;
 }
 
 static bool count_fits(struct tn_arguments *arguments)
@@ -173,7 +193,7 @@ bool tn_arguments_parse(struct tn_arguments *arguments, int argc, char **argv)
             i++;
         }
     }
-    return count_fits(arguments);
+    return count_fits(arguments) && has_required(arguments);
 }
 
 void tn_arguments_release(struct tn_arguments *arguments)

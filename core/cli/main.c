@@ -5,6 +5,13 @@
 
 #include "cli/cli.h"
 
+/* It reads its own words (plugin.c): it has commands of its own. */
+static const struct tn_command plugin_entry = {
+    .name = "plugin",
+    .summary = "list, show, make and check plugins",
+    .run_words = tn_command_plugin,
+};
+
 const struct tn_command *const tn_commands[] = {
     &tn_command_init_entry,
     &tn_command_check_entry,
@@ -13,7 +20,7 @@ const struct tn_command *const tn_commands[] = {
     &tn_command_predict_entry,
     &tn_command_plan_entry,
     &tn_command_config_entry,
-    &tn_command_plugin_entry,
+    &plugin_entry,
     &tn_command_synth_entry,
     &tn_command_bench_entry,
     NULL,

@@ -10,7 +10,7 @@ struct options {
 };
 
 static const struct tn_option options[] = {
-    TN_BOOL(struct options, fresh, 0, "start anew: put aside what an earlier run of this name left"),
+    TN_BOOL(struct options, fresh, 0, "start anew beside an earlier run of this name: in NAME-2, NAME-3, ..."),
     TN_PATH(struct options, weights, NULL, "begin with the weights of this file"),
     TN_BOOL(struct options, quiet, 0, "print warnings and errors only"),
     TN_PLUGIN_PATH_OPTION(struct options),
