@@ -10,6 +10,7 @@ struct tn_value_info {
     struct tn_op *producer;    /* NULL: input, parameter */
     struct tn_value *gradient; /* while the backward pass is derived */
     bool needs_gradient;       /* depends on something trained */
+    bool keep; /* read after the program: its place is not reused */
     uint32_t uses;             /* how many ops read it */
     int32_t first, last; /* op indices of its life; first -1 = before the program, last = op_count: until after it */
     struct tn_value *storage; /* whose place it shares; itself when its own */

@@ -33,7 +33,8 @@ struct tn_network_spec {
     const struct tn_instance *optimizer; /* NULL: inference only */
     int32_t class_count;                 /* checked against the output; 0 = do not check */
     uint64_t seed;
-    int32_t fuse; /* 0: no rewriting (for tests); 1 normal */
+    int32_t fuse;           /* 0: no rewriting (for tests); 1 normal */
+    int32_t input_gradient; /* 1: also derive the gradient of the images (tests, saliency) */
 };
 /* Builds the forward graph once with batch 1 to check shapes; problems carry file:line of the layer's section and name
  * both layers and both shapes; cycles and unknown inputs are found here. */
@@ -90,6 +91,10 @@ tn_status tn_network_infer(struct tn_network *network, int32_t batch, const void
  * update and reads d(mean loss)/d(parameter) into `gradient` (plain). */
 tn_status tn_network_gradient(struct tn_network *network, int32_t batch, const void *images, const float *targets,
                               const struct tn_step *step, uint32_t parameter, float *gradient, struct tn_error *error);
+
+/* The same for d(mean loss)/d(images), [batch, h, w, c]; the spec has to have asked for it. */
+tn_status tn_network_input_gradient(struct tn_network *network, int32_t batch, const void *images, const float *targets,
+                                    const struct tn_step *step, float *gradient, struct tn_error *error);
 
 /* Parameters and states in model order, trained ones of a layer first. */
 struct tn_parameter_info {

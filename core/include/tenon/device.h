@@ -85,7 +85,7 @@ enum tn_op_kind {
     TN_OP_SOFTMAX_GRADIENT = 37,    /* dy, y -> dx */
     TN_OP_BINARY_GRADIENT =
         38, /* dy, x0, x1 -> dx0|NULL, dx1|NULL, of y's shape; the core adds REDUCE_SUM for broadcasts */
-    TN_OP_CONCAT_GRADIENT = 39, /* dy, x0… -> dx0|NULL….  a.axis; of x0… only the shapes are read */
+    TN_OP_CONCAT_GRADIENT = 39,      /* dy, x0… -> dx0|NULL….  a.axis; of x0… only the shapes are read */
     TN_OP_DROPOUT_GRADIENT = 40,     /* dy, workspace -> dx */
     TN_OP_GLOBAL_POOL_GRADIENT = 41, /* dy, x -> dx */
     TN_OP_REDUCE_SUM_GRADIENT = 42,  /* dy -> dx */
@@ -323,6 +323,8 @@ struct tn_device {
     void (*forget)(void *self, struct tn_program *program);
     /* Frees a persistent value's layout.  [setup] */
     void (*forget_value)(void *self, struct tn_value *value);
+    /* Copies `bytes` within device memory (the weights that early stopping keeps). NULL = not offered.  [step] */
+    tn_status (*copy)(void *self, void *to, const void *from, uint64_t bytes, struct tn_error *error);
 };
 
 #define TN_SIZE_OF_TN_DEVICE sizeof(struct tn_device)
