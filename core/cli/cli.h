@@ -91,6 +91,8 @@ bool tn_arguments_experiment(struct tn_arguments *arguments, uint32_t flags, str
 extern const struct tn_command *const tn_commands[]; /* ends with NULL (main.c) */
 void tn_help_all(void);
 void tn_help_command(const struct tn_command *command);
+/* The keys of [experiment] or [data]; false = no such section. */
+bool tn_help_section(const char *name, bool json);
 const char *tn_option_placeholder(const struct tn_option *option); /* NULL for a switch */
 
 /* ---- progress.c ---- */

@@ -18,7 +18,9 @@ void tn_help_all(void)
          "  tenon train photos.ini\n"
          "  tenon predict photos.ini --weights runs/photos/checkpoints/best.h5 picture.jpg\n"
          "\n"
-         "`tenon COMMAND --help` says more; `tenon plugin list` shows what can stand in an experiment.\n"
+         "`tenon COMMAND --help` says more. What can stand in an experiment: `tenon help experiment`, `tenon help "
+         "data`,\n"
+         "`tenon plugin list`, `tenon plugin show TYPE`.\n"
          "Exit status: 0 done, 1 failed, 2 experiment or command line wrong, 75 interrupted.");
 }
 
@@ -84,4 +86,80 @@ void tn_help_command(const struct tn_command *command)
     }
     printf("\nexamples:\n%s\n", command->examples);
     tn_arena_release(&arena);
+}
+
+/* ---- sections that the core reads itself ---- */
+
+static const struct {
+    const char *name, *about;
+    const struct tn_option *options;
+} sections[] = {
+    {"experiment", "[experiment]: the run as a whole", tn_experiment_option_table},
+    {"data", "[data]: how pictures become batches", tn_data_option_table},
+};
+
+static void add_range(struct tn_text *text, const struct tn_option *option)
+{
+    bool number = option->kind == TN_OPTION_INT || option->kind == TN_OPTION_FLOAT || option->kind == TN_OPTION_SIZE;
+    if (option->choices)
+        tn_text_format(text, "%s", option->choices);
+    else if (number && isfinite(option->minimum) && isfinite(option->maximum))
+        tn_text_format(text, "%s, %.10g..%.10g", tn_option_kind_name(option->kind), option->minimum, option->maximum);
+    else
+        tn_text_add(text, tn_option_kind_name(option->kind));
+}
+
+static void add_json(struct tn_text *text, const struct tn_option *option, struct tn_arena *arena, bool first)
+{
+    const char *standard = tn_option_default_text(option, arena);
+    struct tn_text range = {0};
+    add_range(&range, option);
+    tn_text_add(text, first ? "\n  {\"name\": " : ",\n  {\"name\": ");
+    tn_text_json(text, option->name);
+    tn_text_add(text, ", \"value\": ");
+    tn_text_json(text, range.failed ? "" : range.data);
+    tn_text_add(text, ", \"default\": ");
+    tn_text_json(text, standard ? standard : "");
+    tn_text_add(text, ", \"help\": ");
+    tn_text_json(text, option->help);
+    tn_text_add(text, "}");
+    tn_text_release(&range);
+}
+
+static void print_section(size_t index)
+{
+    struct tn_arena arena = {0};
+    puts(sections[index].about);
+    for (const struct tn_option *option = sections[index].options; option->kind; option++) {
+        const char *standard = tn_option_default_text(option, &arena);
+        struct tn_text range = {0};
+        add_range(&range, option);
+        printf("\n  %s = %s\n      %s\n      %s\n", option->name, standard ? standard : "", option->help,
+               range.failed ? "" : range.data);
+        tn_text_release(&range);
+    }
+    tn_arena_release(&arena);
+}
+
+bool tn_help_section(const char *name, bool json)
+{
+    struct tn_arena arena = {0};
+    struct tn_text text = {0};
+    size_t index = 0;
+    while (index < TN_COUNT_OF(sections) && strcmp(sections[index].name, name) != 0)
+        index++;
+    if (index == TN_COUNT_OF(sections))
+        return false;
+    if (!json) {
+        print_section(index);
+        return true;
+    }
+    tn_text_add(&text, "[");
+    for (const struct tn_option *option = sections[index].options; option->kind; option++)
+        add_json(&text, option, &arena, option == sections[index].options);
+    tn_text_add(&text, "]");
+    puts(text.failed ? "[]" : text.data);
+    tn_text_release(&text);
+    tn_arena_release(&arena);
+    return true;
 }

@@ -75,6 +75,21 @@ static int run_command(struct tn_console *console, const struct tn_command *comm
     return status;
 }
 
+/* `tenon help`, `tenon help COMMAND`, `tenon help data` */
+static int help(struct tn_console *console, int argc, char **argv)
+{
+    const struct tn_command *command = argc > 0 ? find_command(argv[0]) : NULL;
+    if (argc == 0)
+        tn_help_all();
+    else if (command && command->run_words)
+        return command->run_words(2, (char *[]){argv[0], (char *)"--help", NULL});
+    else if (command)
+        tn_help_command(command);
+    else if (!tn_help_section(argv[0], argc > 1 && strcmp(argv[1], "--json") == 0))
+        return unknown_command(console, argv[0]);
+    return TN_EXIT_DONE;
+}
+
 static int dispatch(struct tn_console *console, int argc, char **argv)
 {
     const struct tn_command *command;
@@ -87,18 +102,8 @@ static int dispatch(struct tn_console *console, int argc, char **argv)
         tn_help_all();
         return TN_EXIT_WRONG;
     }
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-        command = argc > 2 ? find_command(argv[2]) : NULL;
-        if (argc > 2 && !command)
-            return unknown_command(console, argv[2]);
-        if (!command)
-            tn_help_all();
-        else if (command->run_words)
-            return command->run_words(2, (char *[]){argv[2], "--help", NULL});
-        else
-            tn_help_command(command);
-        return TN_EXIT_DONE;
-    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
+        return help(console, argc - 2, argv + 2);
     command = find_command(name);
     return command ? run_command(console, command, argc - 1, argv + 1) : unknown_command(console, name);
 }
