@@ -5,9 +5,9 @@
 #include "cli/cli.h"
 
 struct options {
-    int64_t count, validation_count, quality, seed;
+    int64_t count, validation_count, classes, quality, seed;
     struct tn_size size;
-    const char *classes, *plugin_path;
+    const char *plugin_path;
     int32_t quiet;
 };
 
@@ -15,7 +15,7 @@ static const struct tn_option options[] = {
     TN_INT(struct options, count, 2000, 1, 10000000, "pictures in train/"),
     TN_INT(struct options, validation_count, -1, -1, 10000000, "pictures in validation/; -1: a fifth of --count"),
     TN_SIZE(struct options, size, "64", 8, 4096, "size of a picture, height x width"),
-    TN_STRING(struct options, classes, NULL, "a number, or names of classes separated by commas; default: all"),
+    TN_INT(struct options, classes, 6, 2, 1000, "kinds of figures"),
     TN_INT(struct options, quality, 90, 1, 100, "of the JPEGs"),
     TN_INT(struct options, seed, 1, 0, 9007199254740992.0, "other pictures for another seed"),
     TN_BOOL(struct options, quiet, 0, "no progress"),
@@ -54,8 +54,8 @@ static tn_status open_shapes(struct tn_registry *registry, struct tn_config *con
     tn_status status = section ? set_number(config, section, "count", count) : TN_NO_MEMORY;
     if (status == TN_OK)
         status = set_number(config, section, "seed", seed);
-    if (status == TN_OK && chosen->classes)
-        status = tn_section_set(config, section, "classes", chosen->classes);
+    if (status == TN_OK)
+        status = set_number(config, section, "classes", chosen->classes);
     if (status == TN_OK)
         status = tn_instance_open(registry, TN_SOURCE, "shapes", section, NULL, source, &problems);
     if (status != TN_OK)
@@ -120,7 +120,7 @@ out:
 const struct tn_command tn_command_synth_entry = {
     .name = "synth",
     .summary = "draw a data set of shapes as class folders of JPEGs",
-    .usage = "DIR [--count N] [--size S] [--classes ...] [--quality Q] [--seed N]",
+    .usage = "DIR [--count N] [--size S] [--classes N] [--quality Q] [--seed N]",
     .about =
         "Writes DIR/train/CLASS/*.jpg and DIR/validation/CLASS/*.jpg: simple shapes in many colours, sizes, places\n"
         "and angles, with clutter and noise. A data set to try things on, without a download.",
