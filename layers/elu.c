@@ -1,0 +1,25 @@
+/* elu.c: Keras' ELU layer. */
+#include "common.h"
+
+struct elu {
+    double alpha;
+};
+
+static const struct tn_option options[] = {
+    TN_FLOAT(struct elu, alpha, 1.0, 0.0, TN_ANY, "limit below 0"),
+    TN_END,
+};
+
+static tn_ref build(const void *self, struct tn_builder *b, const tn_ref *inputs, uint32_t count)
+{
+    struct tn_activation a = {TN_ELU, (float)((const struct elu *)self)->alpha, 0, 0};
+    (void)count;
+    return tn_activate(b, inputs[0], &a);
+}
+
+static const struct tn_layer elu = {
+    TN_TYPE(TN_LAYER, "elu", struct elu, options, "x, or alpha * (exp(x) - 1) below 0"),
+    .build = build,
+};
+
+TN_PLUGIN("tenon.layers.elu", TENON_VERSION, "Apache-2.0", &elu.type);
