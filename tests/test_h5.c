@@ -428,3 +428,169 @@ START_TEST(hostile_files_are_refused)
     hostile("has no data w", make_nothing);
 }
 END_TEST
+
+/* ---- what Keras wrote ---- */
+
+/* Layers that are put together from the bundle's tensors "w:LAYER/VARIABLE". */
+static void model_from_case(struct model *model, const struct bundle_case *item)
+{
+    static char names[MOST_LAYERS * MOST_WEIGHTS][128];
+    size_t used = 0;
+    struct tn_weight_layer *layer = NULL;
+    model_begin(model);
+    model->weights.class_count = 0;
+    for (size_t i = 0; i < item->tensor_count; i++) {
+        const struct bundle_tensor *tensor = &item->tensors[i];
+        const char *slash = strrchr(tensor->role, '/');
+        struct tn_shape shape = {tensor->rank, {0}};
+        char name[128];
+        if (strncmp(tensor->role, "w:", 2) != 0 || !slash)
+            continue;
+        (void)snprintf(name, sizeof name, "%.*s", (int)(slash - tensor->role - 2), tensor->role + 2);
+        if (!layer || strcmp(layer->name, name) != 0) {
+            const char *kind = strcmp(slash + 1, "gamma") == 0              ? "batch_normalization"
+                               : strcmp(slash + 1, "depthwise_kernel") == 0 ? "separable_conv2d"
+                               : strncmp(name, "dw", 2) == 0                ? "depthwise_conv2d"
+                               : tensor->rank == 4                          ? "conv2d"
+                                                                            : "dense";
+            (void)snprintf(names[used], sizeof *names, "%s", name);
+            layer = add_layer(model, names[used++], kind, NULL);
+        }
+        for (int d = 0; d < tensor->rank; d++)
+            shape.dims[d] = tensor->dims[d];
+        (void)snprintf(names[used], sizeof *names, "%s", slash + 1);
+        add_weight(layer, names[used++], strncmp(slash + 1, "moving_", 7) != 0, shape);
+        ck_assert_uint_lt(used, TN_COUNT_OF(names) - 2);
+    }
+}
+
+static void compare_with_case(const struct model *model, const struct bundle_case *item, const char *file)
+{
+    for (uint32_t i = 0; i < model->weights.layer_count; i++)
+        for (uint32_t j = 0; j < model->layers[i].weight_count; j++) {
+            char role[300];
+            const struct bundle_tensor *tensor;
+            (void)snprintf(role, sizeof role, "w:%s/%s", model->layers[i].name, model->items[i][j].name);
+            tensor = bundle_tensor(item, role);
+            ck_assert_ptr_nonnull(tensor);
+            ck_assert_msg(memcmp(tensor->data, model->items[i][j].data, (size_t)tensor->bytes) == 0, "%s: %s differs",
+                          file, role);
+        }
+}
+
+/* Optimizer state: "slot:N:NAME" for every variable in the optimizer's order; the first ones are single numbers. */
+static uint32_t slots_of(const struct bundle_case *item, const struct bundle_tensor *slots[], uint32_t most)
+{
+    uint32_t count = 0;
+    for (size_t i = 0; i < item->tensor_count && count < most; i++)
+        if (strncmp(item->tensors[i].role, "slot:", 5) == 0)
+            slots[count++] = &item->tensors[i];
+    return count;
+}
+
+/* Gives buffers for the state of every trained weight; returns how many there are for each. */
+static int32_t want_slots(struct model *model, uint32_t slot_count)
+{
+    int32_t trained = 0, each;
+    for (uint32_t i = 0; i < model->weights.layer_count; i++)
+        for (uint32_t j = 0; j < model->layers[i].weight_count; j++)
+            trained += model->items[i][j].trained;
+    each = slot_count > 2 ? ((int32_t)slot_count - 2) / trained : 0;
+    ck_assert_int_le(each, 4);
+    for (uint32_t i = 0; i < model->weights.layer_count; i++)
+        for (uint32_t j = 0; j < model->layers[i].weight_count; j++) {
+            struct tn_weight *weight = &model->items[i][j];
+            weight->slot_count = weight->trained ? each : 0;
+            for (int32_t slot = 0; slot < weight->slot_count; slot++)
+                weight->slots[slot] = calloc((size_t)tn_shape_elements(&weight->shape), sizeof(float));
+        }
+    return each;
+}
+
+static void compare_slots(const struct model *model, const struct bundle_tensor *const slots[], const char *file)
+{
+    uint32_t next = 2;
+    for (uint32_t i = 0; i < model->weights.layer_count; i++)
+        for (uint32_t j = 0; j < model->layers[i].weight_count; j++) {
+            const struct tn_weight *weight = &model->items[i][j];
+            for (int32_t slot = 0; slot < weight->slot_count; slot++, next++)
+                ck_assert_msg(memcmp(weight->slots[slot], slots[next]->data, (size_t)slots[next]->bytes) == 0,
+                              "%s: %s differs", file, slots[next]->role);
+        }
+    ck_assert_uint_eq(model->weights.iterations, (uint64_t)bundle_at(slots[0], 0));
+    ck_assert_double_eq(model->weights.learning_rate, bundle_at(slots[1], 0));
+}
+
+static unsigned read_case_file(const struct bundle_case *item, const char *file)
+{
+    char path[1024], relative[512], notes[512];
+    const struct bundle_tensor *slots[256];
+    uint32_t slot_count = slots_of(item, slots, 256);
+    struct model model;
+    struct tn_error error = {.status = TN_OK};
+    void *data = NULL;
+    uint64_t bytes = 0;
+    bool whole = strstr(file, ".k3_model.h5") || strstr(file, ".k3.weights.h5");
+    (void)snprintf(relative, sizeof relative, "keras-h5/%s", file);
+    if (!strstr(file, ".h5") || !fixtures_file(path, sizeof path, relative))
+        return 0; /* .keras is another format */
+    ck_assert_msg(tn_file_read(path, 1 << 26, &data, &bytes, &error) == TN_OK, "%s", error.text);
+    model_from_case(&model, item);
+    if (whole && slot_count)
+        (void)want_slots(&model, slot_count);
+    wipe(&model);
+    ck_assert_msg(decode(data, bytes, &model, notes, &error) == TN_OK, "%s: %s", file, error.text);
+    compare_with_case(&model, item, file);
+    if (whole && slot_count > 2) {
+        ck_assert_msg(notes[0] == '\0', "%s: %s", file, notes);
+        compare_slots(&model, slots, file);
+    }
+    model_clear(&model);
+    free(data);
+    return 1;
+}
+
+START_TEST(what_keras_wrote_is_read)
+{
+    struct bundle *bundle = NULL;
+    struct tn_error error = {.status = TN_OK};
+    char path[1024];
+    unsigned files = 0;
+    if (!fixtures_file(path, sizeof path, "keras-h5/manifest.txt")) {
+        printf("skipped: there are no fixtures (set TENON_FIXTURES)\n");
+        return;
+    }
+    ck_assert_msg(bundle_open(path, &bundle, &error) == TN_OK, "%s", error.text);
+    for (size_t i = 0; i < bundle_case_count(bundle); i++) {
+        const struct bundle_case *item = bundle_case_at(bundle, i);
+        char list[2048], *rest = NULL;
+        ck_assert_ptr_nonnull(bundle_set(item, "files"));
+        (void)snprintf(list, sizeof list, "%s", bundle_set(item, "files"));
+        for (char *file = strtok_r(list, " ", &rest); file; file = strtok_r(NULL, " ", &rest))
+            files += read_case_file(item, file);
+    }
+    ck_assert_uint_gt(files, 0);
+    bundle_close(&bundle);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("h5");
+    TCase *tests = tcase_create("h5");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+    tcase_add_unchecked_fixture(tests, setup, teardown);
+    tcase_set_timeout(tests, 120);
+    tcase_add_test(tests, what_is_written_is_read);
+    tcase_add_test(tests, layers_with_strange_names);
+    tcase_add_test(tests, what_does_not_fit_is_said);
+    tcase_add_test(tests, damage_is_an_error_or_harmless);
+    tcase_add_test(tests, hostile_files_are_refused);
+    tcase_add_test(tests, what_keras_wrote_is_read);
+    suite_add_tcase(suite, tests);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
