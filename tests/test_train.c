@@ -415,7 +415,7 @@ static void wrong_with(const char *more, const char *part)
 
 START_TEST(mistakes_are_named)
 {
-    wrong_with("[lair:x]\ntype = dense\n", "did you mean [layer]?");
+    wrong_with("[laier:x]\ntype = dense\n", "did you mean [layer]?");
     wrong_with("[data:x]\n", "has no name");
     wrong_with("[loss]\ntype = categorical_crossentropi\n", "categorical_crossentropy");
     wrong_with("[loss]\ntype = sparse_categorical_crossentropy\n", "use categorical_crossentropy");

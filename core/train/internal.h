@@ -2,7 +2,7 @@
  *
  *   options.c        [experiment]; sections that are added when a file leaves them out
  *   experiment.c     open and close: the order in which everything is made
- *   sections.c       sections -> instances; names of sections that nobody knows
+ *   sections.c       sections -> instances; sections of which there is only one
  *   fit.c            does the loss fit the labels; device; metrics
  *   datasets.c       sources -> datasets, class names
  *   pictures.c       a folder or file of pictures as a source

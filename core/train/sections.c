@@ -4,9 +4,6 @@
 
 #include "train/internal.h"
 
-static const char *const known_kinds[] = {"experiment", "data",   "plugins",  "source", "augment",
-                                          "strategy",   "layer",  "block",    "loss",   "optimizer",
-                                          "schedule",   "metric", "callback", "device", NULL};
 /* Sections of which there is one, without a name. */
 static const char *const plain_kinds[] = {"experiment", "data", "plugins", NULL};
 /* Sections of which there is one, with or without a name. */
@@ -34,12 +31,7 @@ void tn_setup_names(struct tn_setup *setup)
     for (size_t i = 0; i < config->section_count; i++) {
         const struct tn_section *section = &config->sections[i];
         struct tn_section *first = tn_config_next(config, section->kind, NULL);
-        const char *near = tn_nearest(section->kind, known_kinds);
-        if (!among(known_kinds, section->kind))
-            tn_problem_add(setup->problems, section->file, section->line, "[%s%s%s]: no such kind of section%s%s%s",
-                           section->kind, *section->name ? ":" : "", section->name, near ? "; did you mean [" : "",
-                           near ? near : "", near ? "]?" : "");
-        else if (among(plain_kinds, section->kind) && *section->name)
+        if (among(plain_kinds, section->kind) && *section->name)
             tn_problem_add(setup->problems, section->file, section->line,
                            "[%s:%s]: this section has no name: write [%s]", section->kind, section->name,
                            section->kind);
