@@ -24,7 +24,8 @@ static tn_status open_experiment(const char *file, const char *const *overrides,
         const struct tn_problem *first = &problems.items[0];
         char more[48] = "";
         if (problems.count > 1)
-            (void)snprintf(more, sizeof more, " (and %zu more problems)", problems.count - 1);
+            (void)snprintf(more, sizeof more, " (and %zu more problem%s)", problems.count - 1,
+                           problems.count == 2 ? "" : "s");
         (void)tn_fail(error, status, "%s%s", first->text, more);
         if (error && first->file) {
             (void)snprintf(error->file, sizeof error->file, "%s", first->file);
