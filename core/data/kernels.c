@@ -107,6 +107,26 @@ void tn_kernel_copy_row(const struct tn_kernel *kernel, void *out, int32_t y)
             store(kernel, out, c, load(in, at + (size_t)c));
 }
 
+/* In float as TensorFlow does it, so that ties fall on the same side as there. */
+int32_t tn_kernel_nearest(int32_t i, double ratio, int32_t pixels)
+{
+    float position = floorf(((float)i + 0.5f) * (float)ratio);
+    return position >= (float)pixels ? pixels - 1 : (int32_t)position;
+}
+
+void tn_kernel_pick_row(const struct tn_kernel *kernel, void *out, int32_t y, int32_t width, double ratio,
+                        bool mirrored)
+{
+    const struct tn_image *in = kernel->in;
+    size_t channels = (size_t)in->channels, row = (size_t)y * (size_t)in->width * channels;
+    size_t out_bytes = (size_t)kernel->channels * (kernel->pixel_type == TN_PIXEL_U8 ? 1 : sizeof(float));
+    for (int32_t x = 0; x < width; x++, out = (unsigned char *)out + out_bytes) {
+        size_t at = row + (size_t)tn_kernel_nearest(mirrored ? width - 1 - x : x, ratio, in->width) * channels;
+        for (int32_t c = 0; c < kernel->channels; c++)
+            store(kernel, out, c, load(in, at + (size_t)c));
+    }
+}
+
 /* ---- 4-byte pixels to floats: what nearly every picture takes ---- */
 
 #if defined(__SSE2__)

@@ -30,5 +30,10 @@ void tn_kernel_point(const struct tn_kernel *kernel, void *out, double y, double
 void tn_kernel_fill(const struct tn_kernel *kernel, void *out, float value);
 /* Row `y` of a picture that is as wide as the target. */
 void tn_kernel_copy_row(const struct tn_kernel *kernel, void *out, int32_t y);
+/* Pixel of the picture that is nearest to pixel `i` of the target, in TensorFlow's arithmetic. */
+int32_t tn_kernel_nearest(int32_t i, double ratio, int32_t pixels);
+/* A row of `width` nearest pixels of row `y`, from right to left where `mirrored`. */
+void tn_kernel_pick_row(const struct tn_kernel *kernel, void *out, int32_t y, int32_t width, double ratio,
+                        bool mirrored);
 
 #endif

@@ -144,6 +144,13 @@ static bool passes_through(const struct tn_sampling *s, const struct tn_image *i
            tn_affine_is_identity(&s->map);
 }
 
+/* Nearest pixels of a picture that is resized and flipped at most. */
+static void pick_row(const struct tn_sampling *s, const struct row *row, int32_t i)
+{
+    int32_t y = tn_kernel_nearest(s->map.yy < 0 ? s->height - 1 - i : i, s->ratio_y, row->kernel.in->height);
+    tn_kernel_pick_row(&row->kernel, row->out, y, s->width, s->ratio_x, s->map.xx < 0);
+}
+
 void tn_sampling_run(const struct tn_sampling *sampling, const struct tn_image *in, void *out)
 {
     const struct tn_affine *map = &sampling->map;
@@ -153,11 +160,15 @@ void tn_sampling_run(const struct tn_sampling *sampling, const struct tn_image *
     double centre_y = (sampling->height - 1) / 2.0, centre_x = (sampling->width - 1) / 2.0;
     row.target_y.step = map->yx, row.target_x.step = map->xx;
     row.y.step = map->yx * sampling->ratio_y, row.x.step = map->xx * sampling->ratio_x;
-    bool copy = passes_through(sampling, in);
+    bool copy = passes_through(sampling, in), pick = sampling->nearest && tn_affine_stays_inside(map);
     for (int32_t i = 0; i < sampling->height; i++) {
         row.out = (unsigned char *)out + (size_t)i * (size_t)sampling->width * row.pixel_bytes;
         if (copy) {
             tn_kernel_copy_row(&row.kernel, row.out, i);
+            continue;
+        }
+        if (pick) {
+            pick_row(sampling, &row, i);
             continue;
         }
         double y = i - centre_y;
