@@ -3,6 +3,8 @@
 
 #include "registry/internal.h"
 
+enum { MOST_RESERVED = 32 }; /* keys of a section that the core reads itself; a caller with more is a bug */
+
 static const struct tn_plugin *plugin_of(const struct tn_registry *registry, const struct tn_type *type)
 {
     for (size_t i = 0; i < registry->type_count; i++)
@@ -39,14 +41,18 @@ static const struct tn_type *find_type(struct tn_registry *registry, uint32_t ki
 static tn_status fill(struct tn_instance *instance, struct tn_registry *registry, uint32_t kind, const char *type_name,
                       struct tn_section *section, const char *const *reserved, struct tn_problems *problems)
 {
-    const char *all[32] = {"type"};
+    const char *all[MOST_RESERVED] = {"type"};
     struct tn_error error = {0};
     size_t count = 1, size;
+    tn_status status;
     instance->type = find_type(registry, kind, type_name, section, problems);
     if (!instance->type)
         return TN_INVALID;
-    for (; reserved && *reserved && count + 1 < TN_COUNT_OF(all); reserved++)
+    for (; reserved && *reserved; reserved++) {
+        if (count + 1 == TN_COUNT_OF(all))
+            return TN_FAILED;
         all[count++] = *reserved;
+    }
     size = instance->type->instance_size ? (size_t)instance->type->instance_size : 1;
     instance->self = tn_host_table()->allocate(size);
     instance->plugin = plugin_of(registry, instance->type);
@@ -56,11 +62,12 @@ static tn_status fill(struct tn_instance *instance, struct tn_registry *registry
     instance->line = section ? section->line : 0;
     if (!instance->self || !instance->name)
         return TN_NO_MEMORY;
-    if (tn_options_apply(instance->type->options, section, all, instance->self, &instance->arena, problems) != TN_OK)
-        return TN_INVALID;
+    status = tn_options_apply(instance->type->options, section, all, instance->self, &instance->arena, problems);
+    if (status != TN_OK)
+        return status;
     if (instance->type->open && instance->type->open(instance->self, tn_host_table(), &error) != TN_OK) {
         tn_problem_add(problems, instance->file, instance->line, "[%s:%s] %s", tn_kind_name(kind), instance->name,
-                       error.text);
+                       error.text[0] ? error.text : "could not be opened, and did not say why");
         return TN_INVALID;
     }
     instance->opened = true;

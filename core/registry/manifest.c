@@ -38,12 +38,13 @@ tn_status tn__manifest_check(const struct tn_manifest *manifest, struct tn_error
 {
     if (manifest->magic != TN_ABI_MAGIC)
         return tn_fail(error, TN_INVALID,
-                       "its manifest does not begin with tenon's mark: it was not made with TN_PLUGIN");
+                       "its manifest does not begin with tenon's mark: it was not made with TN_PLUGIN of tenon/type.h");
     if (manifest->abi_major != TN_ABI_MAJOR)
         return tn_fail(
             error, TN_INVALID,
-            "it was built for plugin ABI %u, this tenon has ABI %u: build it again with this tenon's headers",
-            manifest->abi_major, TN_ABI_MAJOR);
+            "it was built for plugin ABI %u, this tenon has ABI %u.%u: build it again with this tenon's headers "
+            "(cc -shared -fPIC $(pkg-config --cflags tenon) …)",
+            manifest->abi_major, TN_ABI_MAJOR, TN_ABI_MINOR);
     if (manifest->abi_need > TN_ABI_MINOR)
         return tn_fail(error, TN_INVALID, "it needs plugin ABI %u.%u, this tenon has %u.%u: use a newer tenon",
                        TN_ABI_MAJOR, manifest->abi_need, TN_ABI_MAJOR, TN_ABI_MINOR);
@@ -78,24 +79,49 @@ static size_t field_size(uint32_t kind)
     }
 }
 
+static uint32_t choice_count(const char *choices)
+{
+    uint32_t count = 1;
+    for (; *choices; choices++)
+        count += *choices == '|';
+    return count;
+}
+
+static tn_status option_check(const struct tn_type *type, const struct tn_option *option, struct tn_error *error)
+{
+    uint64_t size = field_size(option->kind), step = size > 8 ? 8 : size;
+    if (option->kind == TN_OPTION_SIZE)
+        step = 4;
+    if (option->kind == TN_OPTION_GONE)
+        return TN_OK;
+    if (size == 0)
+        return tn_fail(error, TN_INVALID, "option `%s` of `%s` is of kind %u, which this tenon does not know",
+                       option->name, type->name, option->kind);
+    if (option->offset > type->instance_size || type->instance_size - option->offset < size)
+        return tn_fail(error, TN_INVALID, "option `%s` of `%s` lies outside of its instance struct", option->name,
+                       type->name);
+    if (option->offset % step != 0)
+        return tn_fail(error, TN_INVALID, "option `%s` of `%s` lies at byte %llu: not a field of its kind's C type",
+                       option->name, type->name, (unsigned long long)option->offset);
+    if (option->kind == TN_OPTION_ENUM &&
+        (!option->choices || !(option->default_number >= 0 && option->default_number < choice_count(option->choices))))
+        return tn_fail(error, TN_INVALID, "option `%s` of `%s` has no choices, or a default that is none of them",
+                       option->name, type->name);
+    return TN_OK;
+}
+
 static tn_status options_check(const struct tn_type *type, struct tn_error *error)
 {
     const struct tn_option *option = type->options;
     for (size_t i = 0; option && option->kind != TN_OPTION_END; i++, option++) {
-        size_t size = field_size(option->kind);
+        tn_status status;
         if (i >= MOST_OPTIONS)
             return tn_fail(error, TN_INVALID, "the option table of `%s` does not end with TN_END", type->name);
         if (!option->name || !option->name[0] || !option->help)
             return tn_fail(error, TN_INVALID, "option %zu of `%s` has no name or no help", i + 1, type->name);
-        if (option->kind > TN_OPTION_GONE || (size == 0 && option->kind != TN_OPTION_GONE))
-            return tn_fail(error, TN_INVALID, "option `%s` of `%s` is of an unknown kind %u", option->name, type->name,
-                           option->kind);
-        if (option->kind != TN_OPTION_GONE &&
-            (option->offset > type->instance_size || type->instance_size - option->offset < size))
-            return tn_fail(error, TN_INVALID, "option `%s` of `%s` lies outside of its instance struct", option->name,
-                           type->name);
-        if (option->kind == TN_OPTION_ENUM && !option->choices)
-            return tn_fail(error, TN_INVALID, "option `%s` of `%s` has no choices", option->name, type->name);
+        status = option_check(type, option, error);
+        if (status != TN_OK)
+            return status;
     }
     return TN_OK;
 }

@@ -16,8 +16,8 @@ struct tn_plugin {
 
 struct tn_registry;
 
-/* `paths`: NULL or NULL-terminated folders searched first ([plugins] path, --plugin-path). Then TENON_PLUGIN_PATH, the
- * user's folder
+/* `paths`: NULL or NULL-terminated folders (or single .so files) searched first ([plugins] path, --plugin-path). Then
+ * TENON_PLUGIN_PATH, the user's folder
  * (${XDG_DATA_HOME:-~/.local/share}/tenon/plugins), then the install folder (lib/tenon/plugins beside the binary's lib;
  * overridable for tests by TENON_SYSTEM_PLUGINS). Opens nothing yet: files are opened when a type is looked up. */
 tn_status tn_registry_open(const char *const *paths, struct tn_registry **registry, struct tn_error *error);
@@ -26,8 +26,14 @@ void tn_registry_close(struct tn_registry **registry); /* never dlclose()s */
  * First opens NAME.so of the kind's index, then, if need be, every other file. */
 const struct tn_type *tn_registry_find(struct tn_registry *registry, uint32_t kind, const char *name,
                                        struct tn_error *error);
-/* Opens everything that can be opened. */
+/* Opens one file, or everything that can be opened. What was opened before is left alone. */
+void tn_registry_load(struct tn_registry *registry, size_t index);
 void tn_registry_load_all(struct tn_registry *registry);
+/* Keeps a file from being opened (it crashed in a child process, say); `reason` becomes its problem. */
+void tn_registry_refuse(struct tn_registry *registry, size_t index, const char *reason);
+/* The folders that were searched, in order. */
+size_t tn_registry_folder_count(const struct tn_registry *registry);
+const char *tn_registry_folder(const struct tn_registry *registry, size_t index);
 size_t tn_registry_plugin_count(const struct tn_registry *registry);
 const struct tn_plugin *tn_registry_plugin(const struct tn_registry *registry, size_t index);
 /* All loaded types of a kind (0 = all), after tn_registry_load_all; index counts up; NULL at the end. */
