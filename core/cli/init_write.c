@@ -92,84 +92,94 @@ static void add_relative(struct tn_text *text, const char *base, const char *pat
 
 /* ---- the text ---- */
 
+enum { COMMENT_COLUMN = 28 };
+
+/* One line `key = value`, with a comment at its column. */
+TN_PRINTF(3, 4)
+static void add_key(struct tn_text *text, const char *comment, const char *format, ...)
+{
+    char line[256];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    if (comment)
+        tn_text_format(text, "%-*s ; %s\n", COMMENT_COLUMN, line, comment);
+    else
+        tn_text_format(text, "%s\n", line);
+}
+
 static void add_head(struct tn_text *text, const struct tn_look *look, const struct tn_proposal *proposal)
 {
+    char place[192];
+    (void)snprintf(place, sizeof place, "the run is written to runs/%s/", proposal->name);
     tn_text_format(
         text,
         "; %s: written by `tenon init`. Every value may be changed; `tenon plugin show TYPE` explains them.\n"
-        "; Found: %llu images of %u classes to train on, most about %dx%d.\n\n",
+        "; Found: %llu images of %u classes to train on, most about %dx%d.\n\n[experiment]\n",
         proposal->name, (unsigned long long)look->train_count, look->class_count, look->height, look->width);
-    tn_text_format(text,
-                   "[experiment]\n"
-                   "name   = %s            ; the run is written to runs/%s/\n"
-                   "seed   = 42\n"
-                   "epochs = %d            ; at most: early stopping ends it sooner\n\n",
-                   proposal->name, proposal->name, proposal->epochs);
+    add_key(text, place, "name   = %s", proposal->name);
+    add_key(text, NULL, "seed   = 42");
+    add_key(text, "at most: early stopping ends it sooner", "epochs = %d", proposal->epochs);
 }
 
 static void add_data(struct tn_text *text, const struct tn_look *look, const struct tn_proposal *proposal,
                      const char *base)
 {
-    tn_text_format(text,
-                   "[data]\n"
-                   "target_size = %dx%d    ; height x width that every image is resized to\n"
-                   "batch_size  = %d\n"
-                   "class_mode  = categorical\n"
-                   "augment     = light    ; a [strategy:...] below; or data.augment=none on the command line\n"
-                   "on_error    = fail     ; skip: leave out images that cannot be read, and count them\n",
-                   proposal->target, proposal->target, proposal->batch);
+    tn_text_add(text, "\n[data]\n");
+    add_key(text, "height x width that every image is resized to", "target_size = %dx%d", proposal->target,
+            proposal->target);
+    add_key(text, NULL, "batch_size  = %d", proposal->batch);
+    add_key(text, NULL, "class_mode  = categorical");
+    add_key(text, "a strategy below; data.augment=none on the command line", "augment     = light");
+    add_key(text, "skip: leave out images that cannot be read, and count them", "on_error    = fail");
     if (!look->validation)
-        tn_text_add(text, "validation_split = 0.2 ; share of each class that is kept for validation\n");
-    tn_text_add(text, "\n[source:train]\n"
-                      "type = directory       ; one folder for each class\n"
-                      "path = ");
+        add_key(text, "share of each class that is kept for validation", "validation_split = 0.2");
+    tn_text_add(text, "\n[source:train]\n");
+    add_key(text, "one folder for each class", "type = directory");
+    tn_text_add(text, "path = ");
     add_relative(text, base, look->train);
-    tn_text_add(text, "\n\n");
     if (look->validation) {
-        tn_text_add(text, "[source:validation]\ntype = directory\npath = ");
+        tn_text_add(text, "\n\n[source:validation]\ntype = directory\npath = ");
         add_relative(text, base, look->validation);
-        tn_text_add(text, "\n\n");
     }
+    tn_text_add(text, "\n\n");
 }
 
 static void add_augmentation(struct tn_text *text)
 {
     tn_text_add(text, "; Random changes of the training images. Validation and prediction never see them.\n"
-                      "[augment:random]\n"
-                      "type = image_data_generator\n"
-                      "zoom_range = 0.15\n"
-                      "shear_range = 5        ; degrees\n"
-                      "horizontal_flip = yes  ; no, where left and right mean something (digits, letters)\n\n"
-                      "[strategy:light]\n"
-                      "augments = random\n\n"
-                      "[strategy:none]\n"
-                      "augments =\n\n");
+                      "[augment:random]\n");
+    add_key(text, NULL, "type            = image_data_generator");
+    add_key(text, "sizes from 85 to 115 %", "zoom_range      = 0.15");
+    add_key(text, "degrees", "shear_range     = 5");
+    add_key(text, "no, where left and right mean something", "horizontal_flip = yes");
+    tn_text_add(text, "\n[strategy:light]\naugments = random\n\n[strategy:none]\naugments =\n\n");
 }
 
 static void add_network(struct tn_text *text, const struct tn_look *look, const struct tn_proposal *proposal)
 {
-    tn_text_add(text, "; The network: the order of the [layer:...] sections.\n"
-                      "[layer:scale]\n"
-                      "type = rescaling       ; 0..255 to 0..1\n"
-                      "scale = 1/255\n\n"
+    tn_text_add(text, "; The network: the order of the [layer:...] sections.\n[layer:scale]\n");
+    add_key(text, "0..255 to 0..1", "type  = rescaling");
+    tn_text_add(text, "scale = 1/255\n\n"
                       "; One stage: 3x3 convolution, batch norm, ReLU, and half the size.\n"
                       "[block:stage]\n\n"
                       "[layer:stage/conv]\n"
-                      "type = conv2d\n"
-                      "filters = ${filters}\n"
+                      "type        = conv2d\n"
+                      "filters     = ${filters}\n"
                       "kernel_size = 3\n"
-                      "padding = same\n"
-                      "use_bias = no          ; batch norm has its own\n\n"
-                      "[layer:stage/norm]\n"
+                      "padding     = same\n");
+    add_key(text, "batch norm has its own", "use_bias    = no");
+    tn_text_add(text, "\n[layer:stage/norm]\n"
                       "type = batch_normalization\n\n"
                       "[layer:stage/relu]\n"
-                      "type = activation\n"
+                      "type       = activation\n"
                       "activation = relu\n\n"
                       "[layer:stage/pool]\n"
                       "type = max_pooling2d\n\n");
     for (int32_t stage = 0; stage < proposal->stages; stage++) {
         int32_t filters = 32 << (stage < 2 ? stage : 2);
-        tn_text_format(text, "[layer:stage%d]\ntype = block\nuse = stage\nfilters = %d\n\n", stage + 1, filters);
+        tn_text_format(text, "[layer:stage%d]\ntype    = block\nuse     = stage\nfilters = %d\n\n", stage + 1, filters);
     }
     tn_text_format(text,
                    "[layer:pool]\n"
@@ -178,34 +188,34 @@ static void add_network(struct tn_text *text, const struct tn_look *look, const 
                    "type = dropout\n"
                    "rate = %g\n\n"
                    "[layer:classes]\n"
-                   "type = dense\n"
-                   "units = %u             ; one for each class\n"
-                   "activation = softmax\n\n",
-                   proposal->dropout, look->class_count);
+                   "type       = dense\n",
+                   proposal->dropout);
+    add_key(text, "one for each class", "units      = %u", look->class_count);
+    add_key(text, NULL, "activation = softmax");
 }
 
 static void add_training(struct tn_text *text, const struct tn_proposal *proposal)
 {
     tn_text_format(text,
-                   "[loss]\n"
+                   "\n[loss]\n"
                    "type = categorical_crossentropy\n\n"
                    "[optimizer]\n"
-                   "type = adam\n"
+                   "type          = adam\n"
                    "learning_rate = 1e-3\n\n"
                    "[metric:accuracy]\n"
                    "type = accuracy\n\n"
                    "; The best weights so far: runs/%s/checkpoints/best.h5\n"
                    "[callback:checkpoint]\n"
-                   "type = model_checkpoint\n"
-                   "path = best.h5\n"
-                   "monitor = val_loss\n"
+                   "type           = model_checkpoint\n"
+                   "path           = best.h5\n"
+                   "monitor        = val_loss\n"
                    "save_best_only = yes\n\n"
                    "[callback:stop]\n"
-                   "type = early_stopping\n"
-                   "monitor = val_loss\n"
-                   "patience = %d          ; epochs without a better val_loss\n"
-                   "restore_best_weights = yes\n",
-                   proposal->name, proposal->patience);
+                   "type                 = early_stopping\n"
+                   "monitor              = val_loss\n",
+                   proposal->name);
+    add_key(text, "epochs without a better val_loss", "patience             = %d", proposal->patience);
+    add_key(text, NULL, "restore_best_weights = yes");
 }
 
 /* Reads the text back: a folder whose name the file format cannot carry (a comment sign, a very long line) is found
