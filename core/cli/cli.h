@@ -93,6 +93,10 @@ void tn_help_all(void);
 void tn_help_command(const struct tn_command *command);
 /* The keys of [experiment] or [data]; false = no such section. */
 bool tn_help_section(const char *name, bool json);
+/* `1..64`, `yes or no`, `same or valid`: what an option takes. */
+void tn_help_option_range(struct tn_text *text, const struct tn_option *option);
+/* One option as a JSON object. */
+void tn_help_option_json(struct tn_text *text, const struct tn_option *option, struct tn_arena *arena, bool first);
 const char *tn_option_placeholder(const struct tn_option *option); /* NULL for a switch */
 
 /* ---- progress.c ---- */

@@ -98,7 +98,7 @@ static const struct {
     {"data", "[data]: how pictures become batches", tn_data_option_table},
 };
 
-static void add_range(struct tn_text *text, const struct tn_option *option)
+void tn_help_option_range(struct tn_text *text, const struct tn_option *option)
 {
     bool number = option->kind == TN_OPTION_INT || option->kind == TN_OPTION_FLOAT || option->kind == TN_OPTION_SIZE;
     if (option->choices)
@@ -109,11 +109,11 @@ static void add_range(struct tn_text *text, const struct tn_option *option)
         tn_text_add(text, tn_option_kind_name(option->kind));
 }
 
-static void add_json(struct tn_text *text, const struct tn_option *option, struct tn_arena *arena, bool first)
+void tn_help_option_json(struct tn_text *text, const struct tn_option *option, struct tn_arena *arena, bool first)
 {
     const char *standard = tn_option_default_text(option, arena);
     struct tn_text range = {0};
-    add_range(&range, option);
+    tn_help_option_range(&range, option);
     tn_text_add(text, first ? "\n  {\"name\": " : ",\n  {\"name\": ");
     tn_text_json(text, option->name);
     tn_text_add(text, ", \"value\": ");
@@ -133,7 +133,7 @@ static void print_section(size_t index)
     for (const struct tn_option *option = sections[index].options; option->kind; option++) {
         const char *standard = tn_option_default_text(option, &arena);
         struct tn_text range = {0};
-        add_range(&range, option);
+        tn_help_option_range(&range, option);
         printf("\n  %s = %s\n      %s\n      %s\n", option->name, standard ? standard : "", option->help,
                range.failed ? "" : range.data);
         tn_text_release(&range);
@@ -156,7 +156,7 @@ bool tn_help_section(const char *name, bool json)
     }
     tn_text_add(&text, "[");
     for (const struct tn_option *option = sections[index].options; option->kind; option++)
-        add_json(&text, option, &arena, option == sections[index].options);
+        tn_help_option_json(&text, option, &arena, option == sections[index].options);
     tn_text_add(&text, "]");
     puts(text.failed ? "[]" : text.data);
     tn_text_release(&text);

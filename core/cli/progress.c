@@ -36,6 +36,10 @@ static void add_counts(struct tn_text *text, const struct tn_progress *progress)
                        tn_say_count(number, sizeof number, (uint64_t)(progress->images_per_second + 0.5)));
     if (progress->phase != 2)
         tn_text_format(text, "  ETA %s", tn_say_seconds(eta, sizeof eta, progress->eta_seconds));
+    /* Where the time goes; before the values, which a narrow terminal cuts. */
+    if (progress->wait_share >= 0.005)
+        tn_text_format(text, progress->phase == 2 ? "  waiting for input %d%%" : "  input %d%%",
+                       (int)(progress->wait_share * 100 + 0.5));
 }
 
 static void show_hint(struct tn_progress_line *line, const struct tn_progress *progress)
@@ -67,8 +71,6 @@ void tn_progress_show(void *context, const struct tn_progress *progress)
         return;
     add_counts(&text, progress);
     tn_progress_logs(&text, progress->logs, progress->log_count);
-    if (progress->wait_share >= 0.005)
-        tn_text_format(&text, "  waiting for input %d%%", (int)(progress->wait_share * 100 + 0.5));
     if (!text.failed && line->console->paint && !end)
         tn_console_paint(line->console, text.data);
     else if (!text.failed)
