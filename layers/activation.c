@@ -19,10 +19,7 @@ static tn_ref build(const void *self, struct tn_builder *b, const tn_ref *inputs
 
 static tn_status keras_config(const void *self, char *text, uint64_t bytes, struct tn_error *error)
 {
-    return json_add(text, bytes, "\"activation\": \"%s\"",
-                    name_or_linear(((const struct activation *)self)->activation))
-               ? TN_OK
-               : tn_fail(error, TN_FAILED, "the configuration of an activation does not fit");
+    return json_activation(text, bytes, ((const struct activation *)self)->activation, error);
 }
 
 static const struct tn_layer activation = {

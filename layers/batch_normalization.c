@@ -4,7 +4,8 @@
 
 struct batch_normalization {
     double momentum, epsilon;
-    int32_t center, scale, unbiased_variance;
+    int32_t center, scale, unbiased_variance, trainable;
+    int32_t beta_initializer, gamma_initializer, moving_mean_initializer, moving_variance_initializer;
 };
 
 static const struct tn_option options[] = {
@@ -15,6 +16,14 @@ static const struct tn_option options[] = {
     TN_BOOL(struct batch_normalization, scale, 1, "multiply by a trained factor, gamma"),
     TN_BOOL(struct batch_normalization, unbiased_variance, 0,
             "moving variance takes n/(n-1) times the batch's, as Keras 2 and PyTorch do (Keras 3: no)"),
+    TN_ENUM(struct batch_normalization, beta_initializer, TN_ZEROS, TN_INITIALIZER_CHOICES, "first values of beta"),
+    TN_ENUM(struct batch_normalization, gamma_initializer, TN_ONES, TN_INITIALIZER_CHOICES, "first values of gamma"),
+    TN_ENUM(struct batch_normalization, moving_mean_initializer, TN_ZEROS, TN_INITIALIZER_CHOICES,
+            "first values of the moving mean"),
+    TN_ENUM(struct batch_normalization, moving_variance_initializer, TN_ONES, TN_INITIALIZER_CHOICES,
+            "first values of the moving variance"),
+    TN_BOOL(struct batch_normalization, trainable, 1,
+            "no: gamma, beta and the moving values stay as they are, and training uses the moving values too"),
     TN_END,
 };
 
@@ -24,7 +33,7 @@ static tn_ref build(const void *self, struct tn_builder *b, const tn_ref *inputs
     struct tn_shape in = tn_shape_of(b, inputs[0]), channels = {1, {0}};
     struct tn_normalization n = {.epsilon = (float)o->epsilon,
                                  .momentum = (float)o->momentum,
-                                 .training = tn_is_training(b),
+                                 .training = o->trainable && tn_is_training(b),
                                  .unbiased = o->unbiased_variance};
     tn_ref gamma = 0, beta = 0, mean, variance;
     (void)count;
@@ -32,19 +41,26 @@ static tn_ref build(const void *self, struct tn_builder *b, const tn_ref *inputs
         return tn_builder_fail(b, "needs an input with channels");
     channels.dims[0] = in.dims[in.rank - 1];
     if (o->scale)
-        gamma = tn_parameter(b, "gamma", channels, (struct tn_initializer){TN_ONES, 0}, 1);
+        gamma = tn_parameter(b, "gamma", channels, (struct tn_initializer){o->gamma_initializer, 0}, o->trainable);
     if (o->center)
-        beta = tn_parameter(b, "beta", channels, (struct tn_initializer){TN_ZEROS, 0}, 1);
-    mean = tn_parameter(b, "moving_mean", channels, (struct tn_initializer){TN_ZEROS, 0}, 0);
-    variance = tn_parameter(b, "moving_variance", channels, (struct tn_initializer){TN_ONES, 0}, 0);
+        beta = tn_parameter(b, "beta", channels, (struct tn_initializer){o->beta_initializer, 0}, o->trainable);
+    mean = tn_parameter(b, "moving_mean", channels, (struct tn_initializer){o->moving_mean_initializer, 0}, 0);
+    variance =
+        tn_parameter(b, "moving_variance", channels, (struct tn_initializer){o->moving_variance_initializer, 0}, 0);
     return tn_batch_norm(b, inputs[0], gamma, beta, mean, variance, &n);
 }
 
 static tn_status keras_config(const void *self, char *text, uint64_t bytes, struct tn_error *error)
 {
     const struct batch_normalization *o = self;
-    return json_add(text, bytes, "\"momentum\": %.9g, \"epsilon\": %.9g, \"center\": %s, \"scale\": %s", o->momentum,
-                    o->epsilon, o->center ? "true" : "false", o->scale ? "true" : "false")
+    return json_add(text, bytes,
+                    "\"momentum\": %.9g, \"epsilon\": %.9g, \"center\": %s, \"scale\": %s, "
+                    "\"beta_initializer\": \"%s\", \"gamma_initializer\": \"%s\", "
+                    "\"moving_mean_initializer\": \"%s\", \"moving_variance_initializer\": \"%s\", \"trainable\": %s",
+                    o->momentum, o->epsilon, json_bool(o->center), json_bool(o->scale),
+                    keras_initializer(o->beta_initializer), keras_initializer(o->gamma_initializer),
+                    keras_initializer(o->moving_mean_initializer), keras_initializer(o->moving_variance_initializer),
+                    json_bool(o->trainable))
                ? TN_OK
                : tn_fail(error, TN_FAILED, "the configuration of a batch_normalization does not fit");
 }

@@ -4,7 +4,7 @@
 struct conv2d {
     int64_t filters, groups;
     struct tn_size kernel_size, strides, dilation_rate;
-    int32_t padding, use_bias, kernel_initializer, bias_initializer;
+    int32_t padding, use_bias, kernel_initializer, bias_initializer, trainable;
     const char *activation;
 };
 
@@ -47,9 +47,9 @@ static tn_ref build(const void *self, struct tn_builder *b, const tn_ref *inputs
     kernel_shape.dims[1] = o->kernel_size.width;
     kernel_shape.dims[2] = in.dims[3] / (int32_t)o->groups;
     kernel_shape.dims[3] = (int32_t)o->filters;
-    kernel = tn_parameter(b, "kernel", kernel_shape, (struct tn_initializer){o->kernel_initializer, 0}, 1);
+    kernel = tn_parameter(b, "kernel", kernel_shape, (struct tn_initializer){o->kernel_initializer, 0}, o->trainable);
     if (o->use_bias)
-        bias = tn_parameter(b, "bias", bias_shape, (struct tn_initializer){o->bias_initializer, 0}, 1);
+        bias = tn_parameter(b, "bias", bias_shape, (struct tn_initializer){o->bias_initializer, 0}, o->trainable);
     y = tn_conv2d(b, inputs[0], kernel, bias, &c);
     return tn_activate_named(b, y, o->activation);
 }
@@ -57,15 +57,15 @@ static tn_ref build(const void *self, struct tn_builder *b, const tn_ref *inputs
 static tn_status keras_config(const void *self, char *text, uint64_t bytes, struct tn_error *error)
 {
     const struct conv2d *o = self;
-    return json_add(text, bytes,
-                    "\"filters\": %d, \"kernel_size\": [%d, %d], \"strides\": [%d, %d], \"padding\": \"%s\", "
-                    "\"dilation_rate\": [%d, %d], "
-                    "\"groups\": %d, \"activation\": \"%s\", \"use_bias\": %s",
-                    (int)o->filters, o->kernel_size.height, o->kernel_size.width, o->strides.height, o->strides.width,
-                    o->padding == PADDING_SAME ? "same" : "valid", o->dilation_rate.height, o->dilation_rate.width,
-                    (int)o->groups, name_or_linear(o->activation), o->use_bias ? "true" : "false")
-               ? TN_OK
-               : tn_fail(error, TN_FAILED, "the configuration of a conv2d does not fit");
+    int fits = json_add(text, bytes,
+                        "\"filters\": %d, \"kernel_size\": [%d, %d], \"strides\": [%d, %d], \"padding\": \"%s\", "
+                        "\"dilation_rate\": [%d, %d], \"groups\": %d",
+                        (int)o->filters, o->kernel_size.height, o->kernel_size.width, o->strides.height,
+                        o->strides.width, o->padding == PADDING_SAME ? "same" : "valid", o->dilation_rate.height,
+                        o->dilation_rate.width, (int)o->groups) &&
+               json_kernel(text, bytes, o) && json_add(text, bytes, ", ");
+    return fits ? json_activation(text, bytes, o->activation, error)
+                : tn_fail(error, TN_FAILED, "the configuration of a conv2d does not fit");
 }
 
 static const struct tn_layer conv2d = {

@@ -4,7 +4,7 @@
 
 struct dense {
     int64_t units;
-    int32_t use_bias, kernel_initializer, bias_initializer;
+    int32_t use_bias, kernel_initializer, bias_initializer, trainable;
     const char *activation;
 };
 
@@ -24,19 +24,19 @@ static tn_ref build(const void *self, struct tn_builder *b, const tn_ref *inputs
         return tn_builder_fail(b, "needs an input with at least one axis besides the batch");
     kernel_shape.dims[0] = in.dims[in.rank - 1];
     kernel_shape.dims[1] = (int32_t)o->units;
-    kernel = tn_parameter(b, "kernel", kernel_shape, (struct tn_initializer){o->kernel_initializer, 0}, 1);
+    kernel = tn_parameter(b, "kernel", kernel_shape, (struct tn_initializer){o->kernel_initializer, 0}, o->trainable);
     if (o->use_bias)
-        bias = tn_parameter(b, "bias", bias_shape, (struct tn_initializer){o->bias_initializer, 0}, 1);
+        bias = tn_parameter(b, "bias", bias_shape, (struct tn_initializer){o->bias_initializer, 0}, o->trainable);
     return tn_activate_named(b, tn_dense_apply(b, inputs[0], kernel, bias), o->activation);
 }
 
 static tn_status keras_config(const void *self, char *text, uint64_t bytes, struct tn_error *error)
 {
     const struct dense *o = self;
-    return json_add(text, bytes, "\"units\": %d, \"activation\": \"%s\", \"use_bias\": %s", (int)o->units,
-                    name_or_linear(o->activation), o->use_bias ? "true" : "false")
-               ? TN_OK
-               : tn_fail(error, TN_FAILED, "the configuration of a dense does not fit");
+    int fits = json_add(text, bytes, "\"units\": %d", (int)o->units) && json_kernel(text, bytes, o) &&
+               json_add(text, bytes, ", ");
+    return fits ? json_activation(text, bytes, o->activation, error)
+                : tn_fail(error, TN_FAILED, "the configuration of a dense does not fit");
 }
 
 static const struct tn_layer dense = {

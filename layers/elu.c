@@ -17,6 +17,13 @@ static tn_ref build(const void *self, struct tn_builder *b, const tn_ref *inputs
     return tn_activate(b, inputs[0], &a);
 }
 
+static tn_status keras_config(const void *self, char *text, uint64_t bytes, struct tn_error *error)
+{
+    return json_add(text, bytes, "\"alpha\": %.9g", ((const struct elu *)self)->alpha)
+               ? TN_OK
+               : tn_fail(error, TN_FAILED, "the configuration of elu does not fit");
+}
+
 static const struct tn_layer elu = {
     TN_TYPE(TN_LAYER, "elu", struct elu, options, "x, or alpha * (exp(x) - 1) below 0"),
     .build = build,

@@ -7,11 +7,8 @@ struct minimum {
 
 static tn_ref build(const void *self, struct tn_builder *b, const tn_ref *inputs, uint32_t count)
 {
-    tn_ref y = inputs[0];
     (void)self;
-    for (uint32_t i = 1; i < count; i++)
-        y = b->table->binary(b, y, inputs[i], TN_MINIMUM);
-    return y;
+    return merge(b, inputs, count, TN_MINIMUM);
 }
 
 static const struct tn_layer minimum = {

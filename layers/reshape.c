@@ -26,6 +26,8 @@ static tn_ref build(const void *self, struct tn_builder *b, const tn_ref *inputs
         elements *= in.dims[i];
     for (int32_t i = 1; i < out.rank; i++) {
         out.dims[i] = (int32_t)o->target_shape.items[i - 1];
+        if ((double)out.dims[i] != o->target_shape.items[i - 1])
+            return tn_builder_fail(b, "target_shape takes whole numbers");
         if (out.dims[i] == -1 && !open)
             open = i;
         else if (out.dims[i] < 1)
