@@ -103,6 +103,19 @@ static int stays_below(const char *name)
     return 1;
 }
 
+static void count_unnamed(struct directory *directory, const struct tn_list *classes, char *const *names,
+                          uint32_t count)
+{
+    struct left_out *out = &directory->left_out;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t k = 0;
+        while (k < classes->count && strcmp(classes->items[k], names[i]) != 0)
+            k++;
+        if (k == classes->count && out->unnamed++ == 0)
+            (void)snprintf(out->an_unnamed, sizeof out->an_unnamed, "%.*s", (int)sizeof out->an_unnamed - 1, names[i]);
+    }
+}
+
 static tn_status find_classes(struct directory *directory, const struct tn_source_request *request,
                               struct tn_error *error)
 {
@@ -119,10 +132,12 @@ static tn_status find_classes(struct directory *directory, const struct tn_sourc
     tn_status status = walk_classes(directory, &names, &count, error);
     if (status != TN_OK)
         return status;
-    if (request->classes.count)
+    if (request->classes.count) {
+        count_unnamed(directory, &request->classes, names, count);
         status = take_classes(directory, (char **)(uintptr_t)request->classes.items, request->classes.count, error);
-    else
+    } else {
         status = take_classes(directory, names, count, error);
+    }
     for (uint32_t i = 0; i < count; i++)
         free(names[i]);
     free(names);
@@ -148,8 +163,10 @@ static tn_status fill_class(struct directory *directory, const struct tn_source_
     struct index *index = &directory->index;
     uint64_t first = index->file_count;
     tn_status status = walk_class(directory, index->classes[label], (int32_t)label, error);
-    if (status == TN_NOT_FOUND && directory->rules != RULES_TENON)
+    if (status == TN_NOT_FOUND && (directory->rules != RULES_TENON || directory->empty_classes))
         status = TN_OK; /* Keras takes a class without a folder as an empty one */
+    if (status == TN_NOT_FOUND)
+        return tn_fail(error, TN_INVALID, "%s has no folder for class %s", directory->path, index->classes[label]);
     if (status != TN_OK)
         return status;
     *found = index->file_count - first;

@@ -33,6 +33,8 @@ enum { FOREIGN_COUNT = 8 };
 /* What a scan passed over, for one line in the log. */
 struct left_out {
     uint64_t hidden, foreign[FOREIGN_COUNT], others, loose, linked, loops;
+    uint64_t unnamed;     /* folders that are not in `classes` */
+    char an_unnamed[128]; /* one of them */
 };
 
 struct directory {

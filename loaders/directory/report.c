@@ -46,6 +46,9 @@ void say_left_out(const struct directory *directory)
     if (out->loose)
         text_add(text, sizeof text, ", %llu picture%s outside of class folders", (unsigned long long)out->loose,
                  plural(out->loose));
+    if (out->unnamed)
+        text_add(text, sizeof text, ", %llu folder%s that %s no class here (%s)", (unsigned long long)out->unnamed,
+                 plural(out->unnamed), out->unnamed == 1 ? "is" : "are", out->an_unnamed);
     if (out->linked)
         text_add(text, sizeof text, ", %llu linked folder%s (follow_links = yes goes into them)",
                  (unsigned long long)out->linked, plural(out->linked));
@@ -58,7 +61,7 @@ void say_left_out(const struct directory *directory)
     char line[1600];
     (void)snprintf(line, sizeof line, "%s: %llu pictures; left out%s", directory->path,
                    (unsigned long long)directory->index.file_count, text + 1);
-    say(directory, foreign || out->loose || out->linked ? TN_LOG_WARNING : TN_LOG_INFO, line);
+    say(directory, foreign || out->loose || out->linked || out->unnamed ? TN_LOG_WARNING : TN_LOG_INFO, line);
 }
 
 void looked_for(const struct directory *directory, char *text, size_t bytes)
