@@ -27,6 +27,8 @@ static tn_status keras_config(const void *self, char *text, uint64_t bytes, stru
 static const struct tn_layer elu = {
     TN_TYPE(TN_LAYER, "elu", struct elu, options, "x, or alpha * (exp(x) - 1) below 0"),
     .build = build,
+    .keras_class = "ELU",
+    .keras_config = keras_config,
 };
 
 TN_PLUGIN("tenon.layers.elu", TENON_VERSION, "Apache-2.0", &elu.type);

@@ -28,6 +28,8 @@ static tn_status keras_config(const void *self, char *text, uint64_t bytes, stru
 static const struct tn_layer leaky_re_lu = {
     TN_TYPE(TN_LAYER, "leaky_re_lu", struct leaky_re_lu, options, "x, or negative_slope * x below 0"),
     .build = build,
+    .keras_class = "LeakyReLU",
+    .keras_config = keras_config,
 };
 
 TN_PLUGIN("tenon.layers.leaky_re_lu", TENON_VERSION, "Apache-2.0", &leaky_re_lu.type);
