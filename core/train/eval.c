@@ -58,7 +58,7 @@ tn_status tn_experiment_evaluate(struct tn_experiment *experiment, struct tn_dat
     *evaluation = (struct tn_evaluation){.samples = 0};
     TN_TRY(status, check_dataset(experiment, dataset, error), out);
     TN_TRY(status, tn_experiment_ready(experiment, error), out);
-    TN_TRY(status, tn_meters_open(&meters, experiment, experiment->own->batch, error), out);
+    TN_TRY(status, tn_meters_open(&meters, experiment, dataset, error), out);
     tn_meters_reset(&meters);
     TN_TRY(status, run_pass(experiment, dataset, &meters, &evaluation->samples, progress, context, error), out);
     evaluation->skipped = tn_dataset_skipped(dataset) - skipped;

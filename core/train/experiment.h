@@ -58,6 +58,9 @@ void tn_experiment_close(struct tn_experiment **experiment);
 tn_status tn_experiment_ready(struct tn_experiment *experiment, struct tn_error *error);
 /* Allocates the network on its device if that has not happened yet. */
 tn_status tn_experiment_ready(struct tn_experiment *experiment, struct tn_error *error);
+/* Host memory that training takes besides the arenas and the rings: weights on their way into a file, results of a
+ * batch. */
+uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment);
 /* Loads a weight file (format by content/extension). */
 tn_status tn_experiment_load_weights(struct tn_experiment *experiment, const char *path, char *notes,
                                      size_t notes_bytes, struct tn_error *error);

@@ -93,9 +93,9 @@ struct tn_meters {
     int32_t classes; /* elements of one prediction */
     float *losses, *predictions, *pixels;
 };
-/* Buffers for batches of up to `batch` samples. */
-tn_status tn_meters_open(struct tn_meters *meters, const struct tn_experiment *experiment, int32_t batch,
-                         struct tn_error *error);
+/* Buffers for the batches of `dataset`. */
+tn_status tn_meters_open(struct tn_meters *meters, const struct tn_experiment *experiment,
+                         const struct tn_dataset *dataset, struct tn_error *error);
 void tn_meters_close(struct tn_meters *meters);
 void tn_meters_reset(struct tn_meters *meters);
 /* Adds a batch whose losses and predictions stand in the buffers. */

@@ -11,16 +11,18 @@ static uint64_t pixels_of(const struct tn_experiment *experiment)
     return (uint64_t)size->height * (uint64_t)size->width * (uint64_t)tn_color_channels(experiment->data.color_mode);
 }
 
-static bool may_need_pixels(const struct tn_experiment *experiment)
+/* 8-bit pictures for a network that takes floats. */
+static bool needs_pixels(const struct tn_experiment *experiment, const struct tn_dataset *dataset)
 {
-    return experiment->own->input_type == TN_PIXEL_F32;
+    return experiment->own->input_type == TN_PIXEL_F32 && tn_dataset_pixel_type(dataset) == TN_PIXEL_U8;
 }
 
-tn_status tn_meters_open(struct tn_meters *meters, const struct tn_experiment *experiment, int32_t batch,
-                         struct tn_error *error)
+tn_status tn_meters_open(struct tn_meters *meters, const struct tn_experiment *experiment,
+                         const struct tn_dataset *dataset, struct tn_error *error)
 {
     struct tn_shape output = tn_network_output_shape(experiment->network);
-    bool enough = true;
+    int32_t batch = experiment->own->batch;
+    bool enough = true, pixels = needs_pixels(experiment, dataset);
     output.dims[0] = 1;
     *meters = (struct tn_meters){.experiment = experiment, .classes = (int32_t)tn_shape_elements(&output)};
     meters->losses = calloc((size_t)batch, sizeof(float));
@@ -31,10 +33,9 @@ tn_status tn_meters_open(struct tn_meters *meters, const struct tn_experiment *e
         meters->states[i] = calloc(1, metric->state_size + 1);
         enough = enough && meters->states[i];
     }
-    if (may_need_pixels(experiment))
+    if (pixels)
         meters->pixels = calloc((size_t)batch * (size_t)pixels_of(experiment), sizeof(float));
-    if (enough && meters->losses && meters->predictions && meters->states &&
-        (meters->pixels || !may_need_pixels(experiment)))
+    if (enough && meters->losses && meters->predictions && meters->states && (meters->pixels || !pixels))
         return TN_OK;
     tn_meters_close(meters);
     return tn_fail(error, TN_NO_MEMORY, "no memory for the results of a batch of %d", batch);

@@ -30,7 +30,7 @@ tn_status tn_experiment_predict(struct tn_experiment *experiment, struct tn_data
     bool begun = false;
     tn_status status;
     TN_TRY(status, tn_experiment_ready(experiment, error), out);
-    TN_TRY(status, tn_meters_open(&meters, experiment, experiment->own->batch, error), out);
+    TN_TRY(status, tn_meters_open(&meters, experiment, dataset, error), out);
     TN_TRY(status, tn_dataset_begin(dataset, 0, 0, error), out);
     begun = true;
     for (;;) {

@@ -281,15 +281,14 @@ static tn_status begin(struct tn_loop *loop, struct tn_error *error)
 {
     struct tn_experiment *experiment = loop->experiment;
     const struct tn_instance *optimizer = experiment->optimizer;
-    int32_t batch = experiment->own->batch;
     tn_status status;
     if (!experiment->train || !experiment->loss || !optimizer)
         return tn_fail(error, TN_INVALID, "this experiment was not opened for training");
     TN_TRY(status, tn_experiment_prepare_saving(experiment, error), out);
     TN_TRY(status, load_initial(loop, error), out);
-    TN_TRY(status, tn_meters_open(&loop->train, experiment, batch, error), out);
+    TN_TRY(status, tn_meters_open(&loop->train, experiment, experiment->train, error), out);
     if (experiment->validation)
-        TN_TRY(status, tn_meters_open(&loop->validation, experiment, batch, error), out);
+        TN_TRY(status, tn_meters_open(&loop->validation, experiment, experiment->validation, error), out);
     TN_TRY(status, tn_loop_open_logs(loop, error), out);
     TN_TRY(status, tn_run_directory_open(&loop->directory, experiment, loop->request->fresh != 0, error), out);
     experiment->run_directory = tn_arena_string(&experiment->arena, loop->directory.path);

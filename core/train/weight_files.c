@@ -124,6 +124,15 @@ tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct 
     return status;
 }
 
+uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment)
+{
+    const struct tn_plan_report *report = tn_network_report(experiment->network);
+    struct tn_shape output = tn_network_output_shape(experiment->network);
+    uint64_t results = (1 + tn_shape_elements(&output)) * (uint64_t)experiment->own->batch * sizeof(float);
+    /* the copy that is filled from the device, and the file that is built from it */
+    return report->parameters * sizeof(float) * 2 + results * (experiment->validation ? 2 : 1);
+}
+
 void tn_weight_files_close(struct tn_experiment *experiment)
 {
     struct tn_experiment_own *own = experiment->own;
