@@ -454,7 +454,7 @@ static size_t check_type(struct probe *probe)
     return failed;
 }
 
-int tn_plugin_check(size_t count, const char *const *words)
+static int words_run(size_t count, const char *const *words)
 {
     struct tn_registry *registry = NULL;
     struct tn_error error = {0};
@@ -507,3 +507,20 @@ out:
     free(folder);
     return status;
 }
+
+static int run(struct tn_arguments *arguments)
+{
+    return words_run(arguments->operand_count, arguments->operands);
+}
+
+const struct tn_command tn_plugin_check_entry = {
+    .name = "plugin check",
+    .summary = "tries to break a plugin",
+    .usage = "FILE.so",
+    .about = "tries to break a plugin",
+    .examples = "  tenon plugin check ./sepia.so",
+    .minimum_operands = 1,
+    .maximum_operands = 1,
+    .operand_name = "FILE.so",
+    .run = run,
+};

@@ -233,7 +233,7 @@ static void experiment(struct tn_text *text, const struct scaffold *scaffold, co
                    is_source ? 2 : 4, is_loss ? "linear" : "softmax");
 }
 
-int tn_plugin_new(size_t count, const char *const *words)
+static int words_run(size_t count, const char *const *words)
 {
     const struct scaffold *scaffold = NULL;
     struct tn_text text[4] = {{0}};
@@ -290,3 +290,20 @@ int tn_plugin_new(size_t count, const char *const *words)
            folder);
     return TN_EXIT_DONE;
 }
+
+static int run(struct tn_arguments *arguments)
+{
+    return words_run(arguments->operand_count, arguments->operands);
+}
+
+const struct tn_command tn_plugin_new_entry = {
+    .name = "plugin new",
+    .summary = "a folder with a plugin that builds on its own and has a test",
+    .usage = "KIND NAME [DIR]",
+    .about = "a folder with a plugin that builds on its own and has a test",
+    .examples = "  tenon plugin new augment sepia",
+    .minimum_operands = 2,
+    .maximum_operands = 3,
+    .operand_name = "KIND",
+    .run = run,
+};
