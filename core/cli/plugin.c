@@ -4,7 +4,8 @@
 
 #include "cli/plugin.h"
 
-static const struct tn_command *const commands[] = {&tn_plugin_list_entry, &tn_plugin_show_entry};
+static const struct tn_command *const commands[] = {&tn_plugin_list_entry, &tn_plugin_show_entry, &tn_plugin_new_entry,
+                                                    &tn_plugin_check_entry};
 
 /* "list" of "plugin list" */
 static const char *word_of(const struct tn_command *command)
