@@ -91,7 +91,7 @@ static void put_layer(FILE *file, const struct tn_weight_layer *layer, const cha
     put_json(file, layer->keras_class);
     (void)fputs(", \"config\": {\"name\": ", file);
     put_json(file, name);
-    (void)fputs(", \"trainable\": true, \"dtype\": \"float32\"", file);
+    (void)fputs(", \"dtype\": \"float32\"", file);
     if (layer->keras_config && *layer->keras_config)
         (void)fprintf(file, ", %s", layer->keras_config);
     (void)fputc('}', file);
