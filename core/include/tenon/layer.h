@@ -69,7 +69,7 @@ struct tn_builder_table {
     tn_ref (*reshape)(struct tn_builder *builder, tn_ref x, const struct tn_shape *shape); /* dims[0] is the batch */
     tn_ref (*dropout)(struct tn_builder *builder, tn_ref x, float rate);
     /* Records a failure of this layer; returns 0. Give the phrase only: the core adds place and layer. */
-    tn_ref (*fail)(struct tn_builder *builder, const char *text);
+    tn_ref (*problem)(struct tn_builder *builder, const char *text);
     int32_t (*training)(struct tn_builder *builder);
 };
 
@@ -228,7 +228,7 @@ TN_UNUSED static inline tn_ref tn_builder_fail(struct tn_builder *b, const char 
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    return b->table->fail(b, text);
+    return b->table->problem(b, text);
 }
 
 #ifdef __cplusplus
