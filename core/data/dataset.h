@@ -66,6 +66,7 @@ struct tn_dataset {
     uint64_t next_batch;       /* that next() will give; batches before it are free, but for the one that is held */
     bool held;                 /* the consumer has the batch before that one */
     int32_t busy;              /* workers at a sample */
+    bool halting;              /* the consumer waits for busy to become 0 */
     bool failed;               /* a batch gave an error: so does every later next() */
     struct tn_error failure;
     uint64_t *skipped; /* sorted indexes of samples that could not be read */

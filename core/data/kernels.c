@@ -68,15 +68,33 @@ static void walk_plain(const struct tn_kernel *kernel, void *out, const struct t
     }
 }
 
+/* floor(p + 0.5); the nudge lets a tie that rounding has pushed down go up, as it does exactly. */
+static double to_nearest(double position)
+{
+    return position + 0.5 + 0x1p-20;
+}
+
+static void walk_nearest(const struct tn_kernel *kernel, void *out, const struct tn_walk *walk)
+{
+    const struct tn_image *in = kernel->in;
+    size_t channels = (size_t)in->channels, row = (size_t)in->width * channels;
+    size_t out_bytes = (size_t)kernel->channels * (kernel->pixel_type == TN_PIXEL_U8 ? 1 : sizeof(float));
+    int64_t y = fixed(to_nearest(walk->y)), x = fixed(to_nearest(walk->x));
+    int64_t step_y = walk->count > 1 ? fixed(walk->step_y) : 0, step_x = walk->count > 1 ? fixed(walk->step_x) : 0;
+    for (int32_t i = 0; i < walk->count; i++, y += step_y, x += step_x, out = (unsigned char *)out + out_bytes) {
+        size_t at = (size_t)(y >> 32) * row + (size_t)(x >> 32) * channels;
+        for (int32_t c = 0; c < kernel->channels; c++)
+            store(kernel, out, c, load(in, at + (size_t)c));
+    }
+}
+
 void tn_kernel_point(const struct tn_kernel *kernel, void *out, double y, double x)
 {
     const struct tn_image *in = kernel->in;
     size_t channels = (size_t)in->channels, row = (size_t)in->width * channels;
     double bottom = in->height - 1, right = in->width - 1;
-    if (kernel->nearest) {
-        /* floor(p + 0.5); the tiny nudge lets a tie that rounding has pushed down go up, as it does exactly. */
-        y = floor(y + 0.5 + 0x1p-20), x = floor(x + 0.5 + 0x1p-20);
-    }
+    if (kernel->nearest)
+        y = floor(to_nearest(y)), x = floor(to_nearest(x));
     y = !(y > 0) ? 0 : y > bottom ? bottom : y; /* NaN becomes 0 */
     x = !(x > 0) ? 0 : x > right ? right : x;
     int64_t fixed_y = fixed(y), fixed_x = fixed(x);
@@ -175,9 +193,9 @@ static void walk_four_bytes(const struct tn_kernel *kernel, void *out, const str
 struct tn_kernel tn_kernel_choose(const struct tn_image *in, int32_t channels, int32_t pixel_type, bool nearest,
                                   const struct tn_scale_shift *scale)
 {
-    struct tn_kernel kernel = {in, channels, pixel_type, nearest, *scale, walk_plain};
+    struct tn_kernel kernel = {in, channels, pixel_type, nearest, *scale, nearest ? walk_nearest : walk_plain};
 #if defined(__SSE2__)
-    if (in->channels == 4 && in->pixel_type == TN_PIXEL_U8 && pixel_type == TN_PIXEL_F32)
+    if (!nearest && in->channels == 4 && in->pixel_type == TN_PIXEL_U8 && pixel_type == TN_PIXEL_F32)
         kernel.walk = walk_four_bytes;
 #endif
     return kernel;

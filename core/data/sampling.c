@@ -120,12 +120,10 @@ static void row_run(const struct row *row)
         narrow(&row->target_x, -EDGE, s->width - 1 + EDGE, width, &inside_first, &inside_last);
     }
     int32_t first = inside_first, last = inside_last;
-    if (s->nearest) {
-        last = first; /* the point kernel is all that nearest needs */
-    } else {
-        narrow(&row->y, SEAM, in->height - 1 - SEAM, width, &first, &last);
-        narrow(&row->x, SEAM, in->width - 1 - SEAM, width, &first, &last);
-    }
+    /* Nearest pixels may lie half a pixel further out; a blend needs both of its neighbours inside. */
+    double margin = s->nearest ? SEAM - 0.5 : SEAM;
+    narrow(&row->y, margin, in->height - 1 - margin, width, &first, &last);
+    narrow(&row->x, margin, in->width - 1 - margin, width, &first, &last);
     row_outside(row, 0, inside_first);
     row_clamped(row, inside_first, first);
     if (first < last) {

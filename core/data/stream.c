@@ -7,8 +7,10 @@
 static void halt(struct tn_dataset *dataset)
 {
     dataset->claim_end = dataset->claim;
+    dataset->halting = true;
     while (dataset->busy > 0)
         pthread_cond_wait(&dataset->ready, &dataset->mutex);
+    dataset->halting = false;
     dataset->held = false;
 }
 

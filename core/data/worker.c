@@ -111,7 +111,7 @@ static void fill_slot(struct tn_worker *worker, uint64_t position)
     }
     place->done++;
     dataset->busy--;
-    if (place->done == place->view.count || dataset->busy == 0)
+    if (place->done == place->view.count || (dataset->halting && dataset->busy == 0))
         pthread_cond_broadcast(&dataset->ready);
 }
 
