@@ -14,14 +14,24 @@ static const struct tn_option options[] = {
     TN_END,
 };
 
+/* Keras divides by the number of samples that count; the core by the batch. */
+static double batch_by_counted(const struct tn_loss_pass *pass, int64_t ignored)
+{
+    int32_t counted = 0;
+    for (int32_t i = 0; i < pass->batch; i++)
+        counted += (int64_t)pass->target[i] != ignored;
+    return ignored >= 0 && counted > 0 ? (double)pass->batch / counted : 1.0;
+}
+
 static void compute(const struct tn_loss_pass *pass)
 {
     const struct sparse_categorical_crossentropy *o = pass->self;
     int32_t classes = pass->classes;
+    double factor = batch_by_counted(pass, o->ignore_class);
     for (int32_t i = 0; i < pass->batch; i++) {
         const float *x = pass->prediction + (size_t)i * (size_t)classes;
         float *gradient = pass->gradient ? pass->gradient + (size_t)i * (size_t)classes : NULL;
-        double weight = weight_of(pass, i), scale = weight / pass->batch;
+        double weight = weight_of(pass, i) * factor, scale = weight / pass->batch;
         int32_t label = (int32_t)pass->target[i];
         if (gradient)
             memset(gradient, 0, (size_t)classes * sizeof *gradient);
