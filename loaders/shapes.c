@@ -335,4 +335,4 @@ static const struct tn_source shapes = {
     .read = shapes_read,
 };
 
-TN_PLUGIN("shapes", "0.1.0", "Apache-2.0", &shapes.type);
+TN_PLUGIN("tenon.loaders.shapes", "0.1.0", "Apache-2.0", &shapes.type);

@@ -312,4 +312,4 @@ static const struct tn_source directory = {
     .read = directory_read,
 };
 
-TN_PLUGIN("directory", "0.1.0", "Apache-2.0", &directory.type);
+TN_PLUGIN("tenon.loaders.directory", "0.1.0", "Apache-2.0", &directory.type);

@@ -26,4 +26,4 @@ static const struct tn_augment horizontal_flip = {
     .affine = horizontal_flip_affine,
 };
 
-TN_PLUGIN("horizontal_flip", "0.1.0", "Apache-2.0", &horizontal_flip.type);
+TN_PLUGIN("tenon.augment.horizontal_flip", "0.1.0", "Apache-2.0", &horizontal_flip.type);

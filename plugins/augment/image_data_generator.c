@@ -197,4 +197,4 @@ static const struct tn_augment image_data_generator = {
     .scale_shift = image_data_generator_scale_shift,
 };
 
-TN_PLUGIN("image_data_generator", "0.1.0", "Apache-2.0", &image_data_generator.type);
+TN_PLUGIN("tenon.augment.image_data_generator", "0.1.0", "Apache-2.0", &image_data_generator.type);

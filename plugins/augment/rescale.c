@@ -27,4 +27,4 @@ static const struct tn_augment rescale = {
     .scale_shift = rescale_scale_shift,
 };
 
-TN_PLUGIN("rescale", "0.1.0", "Apache-2.0", &rescale.type);
+TN_PLUGIN("tenon.augment.rescale", "0.1.0", "Apache-2.0", &rescale.type);

@@ -409,4 +409,4 @@ static const struct tn_codec jpeg = {
     .encode = jpeg_encode,
 };
 
-TN_PLUGIN("jpeg", "0.1.0", "Apache-2.0", &jpeg.type);
+TN_PLUGIN("tenon.codecs.jpeg", "0.1.0", "Apache-2.0", &jpeg.type);

@@ -260,4 +260,4 @@ static const struct tn_codec png = {
     .decode = png_decode,
 };
 
-TN_PLUGIN("png", "0.1.0", "Apache-2.0", &png.type);
+TN_PLUGIN("tenon.codecs.png", "0.1.0", "Apache-2.0", &png.type);
