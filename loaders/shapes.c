@@ -221,13 +221,19 @@ static void draw_picture(const struct shapes *shapes, const struct scene *scene,
 
 /* ---- the source ---- */
 
-/* Pictures of class c among `count`: c, c + classes, c + 2 * classes, … */
+/* The class of a picture is its number modulo the classes. Distance from `start` to the first number of class c: */
+static uint64_t first_of_class(const struct shapes *shapes, uint64_t c)
+{
+    uint64_t classes = (uint64_t)shapes->classes;
+    return (c + classes - (uint64_t)shapes->start % classes) % classes;
+}
+
 static void split_classes(struct shapes *shapes, const struct tn_source_request *request)
 {
     shapes->total = 0;
     for (uint64_t c = 0; c < (uint64_t)shapes->classes; c++) {
         uint64_t classes = (uint64_t)shapes->classes, count = (uint64_t)shapes->count;
-        uint64_t size = count / classes + (c < count % classes);
+        uint64_t size = count / classes + (first_of_class(shapes, c) < count % classes);
         uint64_t validation = (uint64_t)(request->validation_split * (double)size);
         shapes->class_first[c] = request->subset == TN_SUBSET_TRAINING ? validation : 0;
         shapes->class_sizes[c] = request->subset == TN_SUBSET_ALL        ? size
@@ -283,7 +289,8 @@ static uint64_t locate(const struct shapes *shapes, uint64_t sample, int32_t *la
     while (c + 1 < shapes->classes && sample >= shapes->class_sizes[c])
         sample -= shapes->class_sizes[c++];
     *label = c;
-    return (shapes->class_first[c] + sample) * (uint64_t)shapes->classes + (uint64_t)c + (uint64_t)shapes->start;
+    return (uint64_t)shapes->start + first_of_class(shapes, (uint64_t)c) +
+           (shapes->class_first[c] + sample) * (uint64_t)shapes->classes;
 }
 
 static void shapes_name(const void *self, uint64_t sample, char *text, uint64_t text_bytes)
