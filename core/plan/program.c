@@ -73,6 +73,7 @@ static void add_update(struct tn_network *network, struct program *program, stru
     if (!op)
         return;
     op->custom = &network->update_custom;
+    op->a.update.decay = 1; /* as in Keras: biases and gammas too */
     op->inputs[0] = &p->value;
     op->inputs[1] = tn_info(&p->value)->gradient;
     for (int32_t i = 0; i < p->info.slot_count; i++) {

@@ -88,8 +88,7 @@ static tn_status keras_config(const void *self, char *text, uint64_t bytes, stru
         snprintf(text, (size_t)bytes,
                  "\"learning_rate\": %.9g, \"beta_1\": %.9g, \"beta_2\": %.9g, \"epsilon\": %.9g, \"amsgrad\": %s",
                  o->learning_rate, o->beta_1, o->beta_2, o->epsilon, o->amsgrad ? "true" : "false");
-    return length > 0 && (uint64_t)length < bytes ? TN_OK
-                                                  : tn_fail(error, TN_FAILED, "the configuration of adam does not fit");
+    return common_config(text, bytes, length, o->weight_decay, o->clipvalue, error);
 }
 
 static const struct tn_optimizer adam = {

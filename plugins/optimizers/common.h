@@ -22,4 +22,17 @@ static inline float prepared_gradient(float g, float limit)
     return g;
 }
 
+/* Adds the members that every optimizer of Keras knows, where they are set, behind `length` bytes of its own. */
+static inline tn_status common_config(char *text, uint64_t bytes, int length, double weight_decay, double clipvalue,
+                                      struct tn_error *error)
+{
+    if (length > 0 && (uint64_t)length < bytes && weight_decay > 0)
+        length += snprintf(text + length, (size_t)bytes - (size_t)length, ", \"weight_decay\": %.9g", weight_decay);
+    if (length > 0 && (uint64_t)length < bytes && clipvalue > 0)
+        length += snprintf(text + length, (size_t)bytes - (size_t)length, ", \"clipvalue\": %.9g", clipvalue);
+    return length > 0 && (uint64_t)length < bytes
+               ? TN_OK
+               : tn_fail(error, TN_FAILED, "the configuration of the optimizer does not fit");
+}
+
 #endif

@@ -78,8 +78,7 @@ static tn_status keras_config(const void *self, char *text, uint64_t bytes, stru
     const struct sgd *o = self;
     int length = snprintf(text, (size_t)bytes, "\"learning_rate\": %.9g, \"momentum\": %.9g, \"nesterov\": %s",
                           o->learning_rate, o->momentum, o->nesterov ? "true" : "false");
-    return length > 0 && (uint64_t)length < bytes ? TN_OK
-                                                  : tn_fail(error, TN_FAILED, "the configuration of sgd does not fit");
+    return common_config(text, bytes, length, o->weight_decay, o->clipvalue, error);
 }
 
 static const struct tn_optimizer sgd = {
