@@ -1,17 +1,47 @@
 #!/usr/bin/env bash
 # The golden suites on a folder of fixtures (format: README.md there). usage: golden.sh BUILD FIXTURES
-# Each program prints, for each group, how many cases passed, failed and are not covered yet.
+# Prints for each group how many cases passed, failed and are not covered yet; groups that no suite reads are listed too.
 set -euo pipefail
 build=$(realpath "$1")
-export TENON_FIXTURES=$2 TENON_BUILD=$build TENON_SYSTEM_PLUGINS=$build/lib/tenon/plugins
+fixtures=$(realpath "$2")
+export TENON_FIXTURES=$fixtures TENON_BUILD=$build TENON_SYSTEM_PLUGINS=$build/lib/tenon/plugins
 TENON_SOURCE=$(realpath "$(dirname "$0")/..")
 export TENON_SOURCE
+said=$(mktemp)
+trap 'rm -f "$said"' EXIT
 failed=0
+
 for program in "$build"/bin/test_golden_*; do
-    "$program" || failed=1
+    "$program" >"$said.one" 2>&1 || { failed=1; cat "$said.one"; }
+    grep '^golden ' "$said.one" | tee -a "$said" || true
+done
+# Two suites go through their cases inside one test, which fails with the first of them.
+for row in 'test_h5:keras-h5:^case ' 'test_callbacks:callbacks:^ *set op (EarlyStopping|ModelCheckpoint)$'; do
+    IFS=: read -r name group covered <<<"$row"
+    program=$build/bin/$name
+    if [ ! -x "$program" ] || [ ! -f "$fixtures/$group/manifest.txt" ] || grep -q "^golden $group" "$said"; then
+        continue
+    fi
+    total=$(grep -c '^case ' "$fixtures/$group/manifest.txt" || true)
+    count=$(grep -cE "$covered" "$fixtures/$group/manifest.txt" || true)
+    if "$program" >"$said.one" 2>&1; then
+        printf 'golden %-20s %5d passed %5d failed %5d not covered yet\n' "$group" "$count" 0 $((total - count)) | tee -a "$said"
+    else
+        failed=1
+        cat "$said.one"
+        echo "golden $group: failed" | tee -a "$said"
+    fi
+done
+rm -f "$said.one"
+for folder in "$fixtures"/*/; do
+    group=$(basename "$folder")
+    if ! grep -q "^golden $group" "$said"; then
+        printf 'golden %-20s %5d passed %5d failed %5d not covered yet\n' "$group" 0 0 \
+            "$(cat "$folder"*.txt 2>/dev/null | grep -cE '^(case|file) ' || true)"
+    fi
 done
 [ $failed -eq 0 ] || {
     echo "golden: some cases failed" >&2
     exit 1
 }
-echo "golden: all covered cases passed"
+echo "golden: every case that is covered passed"

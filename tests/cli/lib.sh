@@ -3,6 +3,7 @@
 # shellcheck shell=bash
 set -u
 tenon=$TENON_BUILD/bin/tenon
+# shellcheck disable=SC2034 # for the scripts
 here=$TENON_SOURCE/tests/cli
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work" 2>/dev/null; rm -rf "$work"' EXIT
