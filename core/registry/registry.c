@@ -320,9 +320,11 @@ static void say_not_found(struct tn_registry *registry, uint32_t kind, const cha
     if (near)
         tn_text_format(&text, "; did you mean `%s`?", near);
     for (size_t i = 0; i < registry->plugin_count; i++) {
-        broken += registry->plugins[i].problem != NULL;
-        if (registry->plugins[i].problem && is_called(&registry->plugins[i], name))
-            tn_text_format(&text, "; %s %s", registry->plugins[i].path, registry->plugins[i].problem);
+        const struct tn_plugin *plugin = &registry->plugins[i];
+        if (plugin->problem && is_called(plugin, name))
+            tn_text_format(&text, "; %s %s", plugin->path, plugin->problem);
+        else
+            broken += plugin->problem != NULL;
     }
     for (size_t i = 0; i < registry->type_count; i++)
         if (registry->types[i].type->kind != kind && strcmp(registry->types[i].type->name, name) == 0)
