@@ -164,4 +164,4 @@ static const struct tn_callback csv_logger = {
     .on = csv_logger_on,
 };
 
-TN_PLUGIN("tenon.csv_logger", "0.1.0", "Apache-2.0", &csv_logger.type);
+TN_PLUGIN("tenon.callbacks.csv_logger", "0.1.0", "Apache-2.0", &csv_logger.type);

@@ -147,4 +147,4 @@ static const struct tn_callback early_stopping = {
     .keeps_weights = early_stopping_keeps,
 };
 
-TN_PLUGIN("tenon.early_stopping", "0.1.0", "Apache-2.0", &early_stopping.type);
+TN_PLUGIN("tenon.callbacks.early_stopping", "0.1.0", "Apache-2.0", &early_stopping.type);

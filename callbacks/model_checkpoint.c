@@ -169,4 +169,4 @@ static const struct tn_callback model_checkpoint = {
     .on = model_checkpoint_on,
 };
 
-TN_PLUGIN("tenon.model_checkpoint", "0.1.0", "Apache-2.0", &model_checkpoint.type);
+TN_PLUGIN("tenon.callbacks.model_checkpoint", "0.1.0", "Apache-2.0", &model_checkpoint.type);

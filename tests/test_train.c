@@ -180,7 +180,7 @@ START_TEST(a_run_leaves_its_folder)
     ck_assert_ptr_null(result.stopped_because);
     ck_assert(file_has("runs/small/config.ini", "[optimizer]\ntype = adam"));
     ck_assert(file_has("runs/small/config.ini", "categorical_crossentropy"));
-    ck_assert(file_has("runs/small/manifest.json", "\"tenon.conv2d\""));
+    ck_assert(file_has("runs/small/manifest.json", "\"tenon.layers.conv2d\""));
     ck_assert(file_has("runs/small/manifest.json", "\"seed\": 3"));
     log = read_whole("runs/small/log.csv");
     ck_assert_int_eq(strncmp(log, "epoch,accuracy,loss,val_accuracy,val_loss\r\n0,", 45), 0);

@@ -45,4 +45,4 @@ static const struct tn_format weights_h5 = {
     .decode = decode,
 };
 
-TN_PLUGIN("tenon.h5", "0.1.0", "Apache-2.0", &h5.type, &weights_h5.type);
+TN_PLUGIN("tenon.formats.h5", "0.1.0", "Apache-2.0", &h5.type, &weights_h5.type);
