@@ -275,6 +275,19 @@ static tn_status load_initial(struct tn_loop *loop, struct tn_error *error)
     return status;
 }
 
+/* --fresh may have chosen another folder than the one that the experiment names. */
+static void say_folder(struct tn_loop *loop)
+{
+    struct tn_experiment *experiment = loop->experiment;
+    char text[1200];
+    if (strcmp(experiment->run_directory, loop->directory.path) == 0)
+        return;
+    (void)snprintf(text, sizeof text, "%s holds a run already: this one goes to %s", experiment->run_directory,
+                   loop->directory.path);
+    tn_loop_say(loop, TN_LOG_INFO, text);
+    experiment->run_directory = tn_arena_string(&experiment->arena, loop->directory.path);
+}
+
 /* Everything that can fail or allocate comes before the first step, and the run directory after what can be wrong with
  * the weights: a mistake leaves nothing behind. */
 static tn_status begin(struct tn_loop *loop, struct tn_error *error)
@@ -291,7 +304,7 @@ static tn_status begin(struct tn_loop *loop, struct tn_error *error)
         TN_TRY(status, tn_meters_open(&loop->validation, experiment, experiment->validation, error), out);
     TN_TRY(status, tn_loop_open_logs(loop, error), out);
     TN_TRY(status, tn_run_directory_open(&loop->directory, experiment, loop->request->fresh != 0, error), out);
-    experiment->run_directory = tn_arena_string(&experiment->arena, loop->directory.path);
+    say_folder(loop);
     count_steps(loop);
     loop->base_rate = ((const struct tn_optimizer *)optimizer->type)->learning_rate(optimizer->self);
     loop->learning_rate = loop->base_rate;
