@@ -161,12 +161,14 @@ static void custom(struct pass *pass, const struct tn_op *f, struct tn_value *dy
 
 /* Ops with one data input whose gradient op reads dy and some of x, y, workspace. */
 static void one_input(struct pass *pass, const struct tn_op *f, struct tn_value *dy, int32_t kind,
-                      struct tn_value *second, struct tn_value *third, struct tn_value *fourth, uint32_t inputs)
+                      struct tn_value *second, struct tn_value *third, struct tn_value *fourth, uint32_t inputs,
+                      uint64_t layout_only)
 {
     struct tn_op *op = gradient_op(pass, kind, inputs, 1);
     if (!op)
         return;
     op->a = f->a;
+    op->layout_only = layout_only;
     op->inputs[0] = dy;
     if (inputs > 1)
         op->inputs[1] = second;
@@ -197,29 +199,29 @@ static tn_status differentiate_op(struct pass *pass, const struct tn_op *f, stru
         custom(pass, f, dy);
         return TN_OK;
     case TN_OP_POOL:
-        one_input(pass, f, dy, TN_OP_POOL_GRADIENT, NULL, NULL, f->outputs[1], 4);
+        one_input(pass, f, dy, TN_OP_POOL_GRADIENT, x, y, f->outputs[1], 4, 6);
         return TN_OK;
     case TN_OP_GLOBAL_POOL: {
         bool max = f->a.pool.mode == TN_POOL_MAX;
-        one_input(pass, f, dy, TN_OP_GLOBAL_POOL_GRADIENT, max ? x : NULL, max ? y : NULL, NULL, 3);
+        one_input(pass, f, dy, TN_OP_GLOBAL_POOL_GRADIENT, x, max ? y : NULL, NULL, 3, max ? 0 : 2);
         return TN_OK;
     }
     case TN_OP_ACTIVATION: {
         bool output = tn_activation_uses_output(&f->a.activation);
-        one_input(pass, f, dy, TN_OP_ACTIVATION_GRADIENT, output ? NULL : x, output ? y : NULL, NULL, 3);
+        one_input(pass, f, dy, TN_OP_ACTIVATION_GRADIENT, output ? NULL : x, output ? y : NULL, NULL, 3, 0);
         return TN_OK;
     }
     case TN_OP_SOFTMAX:
-        one_input(pass, f, dy, TN_OP_SOFTMAX_GRADIENT, y, NULL, NULL, 2);
+        one_input(pass, f, dy, TN_OP_SOFTMAX_GRADIENT, y, NULL, NULL, 2, 0);
         return TN_OK;
     case TN_OP_DROPOUT:
-        one_input(pass, f, dy, TN_OP_DROPOUT_GRADIENT, f->outputs[1], NULL, NULL, 2);
+        one_input(pass, f, dy, TN_OP_DROPOUT_GRADIENT, f->outputs[1], NULL, NULL, 2, 0);
         return TN_OK;
     case TN_OP_RESHAPE:
-        one_input(pass, f, dy, TN_OP_RESHAPE, NULL, NULL, NULL, 1);
+        one_input(pass, f, dy, TN_OP_RESHAPE, NULL, NULL, NULL, 1, 0);
         return TN_OK;
     case TN_OP_CAST:
-        one_input(pass, f, dy, TN_OP_CAST_GRADIENT, NULL, NULL, NULL, 1);
+        one_input(pass, f, dy, TN_OP_CAST_GRADIENT, NULL, NULL, NULL, 1, 0);
         return TN_OK;
     case TN_OP_COPY:
         contribute(pass, x, dy);

@@ -30,7 +30,7 @@ void tn__lifetimes(struct program *program)
             }
         }
         for (uint32_t k = 0; k < op->input_count; k++)
-            if (op->inputs[k] && tn_info(op->inputs[k])->last < i)
+            if (op->inputs[k] && !(op->layout_only >> k & 1) && tn_info(op->inputs[k])->last < i)
                 tn_info(op->inputs[k])->last = i;
     }
     for (int32_t i = 0; i < end; i++) {
@@ -41,7 +41,7 @@ void tn__lifetimes(struct program *program)
             bool twice = false;
             for (uint32_t n = 0; n < op->input_count; n++)
                 twice = twice || (n != k && op->inputs[n] == value);
-            if (value && !is_lasting(value) && tn_info(value)->last == i && !twice)
+            if (value && !is_lasting(value) && tn_info(value)->last == i && !twice && !(op->layout_only >> k & 1))
                 op->dying |= (uint64_t)1 << k;
         }
     }

@@ -77,7 +77,7 @@ enum tn_op_kind {
     /* backward: what each reads is in the comment; an output that is NULL is not wanted */
     TN_OP_CONV2D_GRADIENT = 32,     /* dy, x, kernel, y|NULL, workspace|NULL -> dx|NULL, dkernel|NULL, dbias|NULL */
     TN_OP_DENSE_GRADIENT = 33,      /* dy, x, kernel, y|NULL -> dx|NULL, dkernel|NULL, dbias|NULL */
-    TN_OP_POOL_GRADIENT = 34,       /* dy, x, y, workspace|NULL -> dx */
+    TN_OP_POOL_GRADIENT = 34,       /* dy, x, y, workspace|NULL -> dx; x and y layout_only */
     TN_OP_BATCH_NORM_GRADIENT = 35, /* dy, x, gamma|NULL, beta|NULL, y|NULL, saved, moving_mean, moving_variance ->
                                        dx|NULL, dgamma|NULL, dbeta|NULL */
     TN_OP_ACTIVATION_GRADIENT = 36, /* dy, x|NULL, y|NULL -> dx.  One is enough; tn_activation_needs_input() says when
@@ -262,6 +262,8 @@ struct tn_op {
     const char *algorithm; /* a static text for `tenon plan`: "winograd", "direct", "plain loop" */
     /* Set by the core before bind(). */
     void *scratch;
+    /* Bit i: input i is named for its shape and layout alone; its data may be gone when the op runs. */
+    uint64_t layout_only;
 };
 
 struct tn_program {
