@@ -119,7 +119,7 @@ static void compare(struct rig *rig, const char *name, const char *what, int32_t
     for (size_t i = 0; i < count; i++)
         largest = fabs(gradient[i]) > largest ? fabs(gradient[i]) : largest;
     for (size_t i = 0; i < count; i += 1 + count / 40, tried++) {
-        const double h = 4e-3;
+        const double h = kinks ? 1e-3 : 4e-3; /* a small step crosses few kinks */
         float old = changed[i];
         double up, down, difference;
         changed[i] = (float)(old + h);
@@ -137,7 +137,7 @@ static void compare(struct rig *rig, const char *name, const char *what, int32_t
         worst = fabs(difference - gradient[i]) / largest > worst ? fabs(difference - gradient[i]) / largest : worst;
         bad += fabs(difference - gradient[i]) > 0.01 * largest;
     }
-    ck_assert_msg(bad <= (kinks ? tried / 6 : 0),
+    ck_assert_msg(bad <= (kinks ? tried / 6 + 1 : 0),
                   "%s (batch %d, fuse %d): derivative by %s: %zu of %zu points differ, worst %.3g of the largest %.3g",
                   name, batch, rig->spec.fuse, what, bad, tried, worst, largest);
 }
