@@ -7,6 +7,12 @@
 
 extern const struct tn_command tn_plugin_list_entry, tn_plugin_show_entry, tn_plugin_new_entry, tn_plugin_check_entry;
 
+/* ---- templates/NAME.in, which the build turns into plugin_templates.c ---- */
+struct tn_template {
+    const char *name, *text; /* "augment.c" */
+};
+extern const struct tn_template tn_templates[]; /* ends with NULL */
+
 /* ---- plugin_child.c: code of strangers runs in a process of its own ---- */
 /* Forks; the child calls body(context, out), which writes text to the descriptor `out`, and ends with status 0. True
  * when it came to that; else `how` says what became of it ("crashed: segmentation fault"). What it wrote is in `said`
