@@ -40,22 +40,35 @@ static uint64_t total_bytes(const struct tn_plan_report *report, uint64_t data)
     return report->lasting_arena_bytes + report->step_arena_bytes + data;
 }
 
+/* In a plain chain every layer reads the one before it: no column says so. */
+static bool is_chain(const struct tn_plan_report *report)
+{
+    for (uint32_t i = 0; i < report->layer_count; i++)
+        if (report->layers[i].inputs[0])
+            return false;
+    return true;
+}
+
 static void print_layers(const struct tn_plan_report *report)
 {
-    static const char *const head[] = {"layer", "type", "inputs", "output", "parameters", "FLOPs/image", "kernel"};
-    struct tn_table table = {.columns = TN_COUNT_OF(head), .alignment = "lllrrrl"};
+    static const char *const head[] = {"layer", "type", "output", "parameters", "FLOPs/image", "kernel"};
+    bool chain = is_chain(report);
+    struct tn_table table = {.columns = (int)TN_COUNT_OF(head) + !chain, .alignment = "llrrrll"};
     char text[128];
     for (size_t i = 0; i < TN_COUNT_OF(head); i++)
         tn_table_cell(&table, head[i]);
+    if (!chain)
+        tn_table_cell(&table, "inputs");
     for (uint32_t i = 0; i < report->layer_count; i++) {
         const struct tn_plan_layer *layer = &report->layers[i];
         tn_table_cell(&table, layer->name);
         tn_table_cell(&table, layer->type_name);
-        tn_table_cell(&table, layer->inputs);
         tn_table_cell(&table, shape_text(&layer->output, text, sizeof text));
         tn_table_cell(&table, tn_say_count(text, sizeof text, layer->parameters));
         tn_table_cell(&table, tn_say_count(text, sizeof text, layer->forward_flops));
         tn_table_cell(&table, layer->algorithm ? layer->algorithm : "");
+        if (!chain)
+            tn_table_cell(&table, layer->inputs[0] ? layer->inputs : "");
     }
     tn_table_print(&table, 1);
 }
