@@ -158,6 +158,20 @@ START_TEST(channels_are_as_asked_for)
 }
 END_TEST
 
+START_TEST(a_missing_end_is_noticed)
+{
+    struct codecs codecs;
+    struct tn_image image;
+    const struct tn_decode_request request = {.channels = 3};
+    open_codecs(&codecs);
+    ck_assert_int_eq(decode(&codecs, small_png, sizeof small_png - 12, request, &image), TN_CORRUPT);
+    ck_assert_int_eq(decode(&codecs, codecs.bytes, codecs.count - 2, request, &image), TN_CORRUPT);
+    ck_assert_int_eq(decode(&codecs, codecs.bytes, codecs.count - 40, request, &image), TN_CORRUPT);
+    ck_assert_ptr_nonnull(strstr(codecs.error.text, "end"));
+    close_codecs(&codecs);
+}
+END_TEST
+
 START_TEST(foreign_formats_are_named)
 {
     static const struct {
@@ -229,6 +243,7 @@ static Suite *make_suite(void)
     tcase_add_test(codec, what_is_written_reads_back);
     tcase_add_test(codec, sizes_are_refused_before_memory_is_taken);
     tcase_add_test(codec, channels_are_as_asked_for);
+    tcase_add_test(codec, a_missing_end_is_noticed);
     tcase_add_test(codec, foreign_formats_are_named);
     tcase_add_loop_test(codec, damage_never_crashes, 0, 2);
     suite_add_tcase(suite, codec);

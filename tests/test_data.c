@@ -204,6 +204,46 @@ START_TEST(order_is_kept_without_shuffle_and_for_validation)
 }
 END_TEST
 
+/* Draws differ from sample to sample and from epoch to epoch: half of the pictures are flipped, not always the same. */
+START_TEST(each_sample_of_each_epoch_has_draws_of_its_own)
+{
+    enum { COUNT = 60, BYTES = 12 * 12 * 3 };
+    static unsigned char plain[COUNT][BYTES];
+    bool flipped[4][COUNT];
+    int flips = 0, changes = 0;
+    static const char ini[] = "[data]\ntarget_size = 12\nbatch_size = 60\nshuffle = no\n"
+                              "[source:s]\ntype = shapes\ncount = 60\nclasses = 2\n%s";
+    char text[512];
+    for (int with = 0; with < 2; with++) {
+        struct rig rig;
+        const struct tn_batch *batch;
+        (void)snprintf(text, sizeof text, ini, with ? "[augment:f]\ntype = horizontal_flip\n" : "");
+        ck_assert_msg(rig_open(&rig, text) == TN_OK, "%s", rig.error.text);
+        for (uint64_t epoch = 0; epoch < 4; epoch++) {
+            ck_assert_int_eq(tn_dataset_begin(rig.dataset, epoch, 0, &rig.error), TN_OK);
+            ck_assert_int_eq(tn_dataset_next(rig.dataset, &batch, &rig.error), TN_OK);
+            const unsigned char *images = batch->images;
+            for (int i = 0; i < COUNT; i++)
+                flipped[epoch][i] = memcmp(plain[i], images + i * BYTES, BYTES) != 0;
+            if (!with)
+                memcpy(plain, images, sizeof plain);
+        }
+        rig_close(&rig);
+    }
+    for (int epoch = 0; epoch < 4; epoch++)
+        for (int i = 0; i < COUNT; i++) {
+            flips += flipped[epoch][i];
+            changes += flipped[epoch][i] != flipped[(epoch + 1) % 4][i];
+        }
+    ck_assert_msg(flips > 80 && flips < 160, "%d of 240 are flipped", flips);
+    ck_assert_msg(changes > 80 && changes < 160, "%d of 240 differ from epoch to epoch", changes);
+    int within = 0;
+    for (int i = 0; i + 1 < COUNT; i++)
+        within += flipped[0][i] != flipped[0][i + 1];
+    ck_assert_msg(within > 15 && within < 45, "%d of 59 differ from their neighbour", within);
+}
+END_TEST
+
 /* ---- targets ---- */
 
 static const struct tn_batch *first_batch(struct rig *rig)
@@ -316,6 +356,27 @@ START_TEST(a_bad_picture_ends_the_epoch_with_its_name)
 }
 END_TEST
 
+/* Several bad pictures in one batch: the first in order is named, whichever worker came to which first. */
+START_TEST(the_first_bad_picture_is_the_one_that_is_named)
+{
+    struct broken broken;
+    struct rig rig;
+    const struct tn_batch *batch;
+    make_broken(&broken, "on_error = fail");
+    ck_assert_int_eq(rig_prepare(&rig, broken.ini), TN_OK);
+    rig.spec.options.batch_size = 8;
+    rig.spec.options.workers = 4;
+    ck_assert_int_eq(tn_dataset_open(&rig.spec, &rig.dataset, &rig.error), TN_OK);
+    for (int round = 0; round < 10; round++) {
+        ck_assert_int_eq(tn_dataset_begin(rig.dataset, 0, 0, &rig.error), TN_OK);
+        ck_assert_int_ne(tn_dataset_next(rig.dataset, &batch, &rig.error), TN_OK);
+        ck_assert_msg(strstr(rig.error.text, "a/2.jpg"), "%s", rig.error.text);
+    }
+    rig_close(&rig);
+    rig_remove(broken.folder);
+}
+END_TEST
+
 struct log_count {
     int warnings;
     char last[512];
@@ -413,6 +474,7 @@ static Suite *make_suite(void)
 {
     Suite *suite = suite_create("data");
     TCase *order = tcase_create("order"), *stream = tcase_create("stream"), *bad = tcase_create("bad pictures");
+    tcase_set_timeout(bad, 60);
     tcase_add_loop_test(order, permutation_is_a_bijection, 0, 14);
     tcase_add_loop_test(order, permutation_reaches_every_order_evenly, 0, 3);
     tcase_add_test(order, permutation_scatters);
@@ -421,11 +483,13 @@ static Suite *make_suite(void)
     tcase_add_test(stream, resume_continues_the_epoch);
     tcase_add_test(stream, last_batch_is_short_or_dropped);
     tcase_add_test(stream, order_is_kept_without_shuffle_and_for_validation);
+    tcase_add_test(stream, each_sample_of_each_epoch_has_draws_of_its_own);
     tcase_add_test(stream, targets_follow_class_mode);
     tcase_add_test(stream, binary_needs_two_classes);
     tcase_add_test(stream, one_batch_holds_a_small_set);
     tcase_add_test(stream, the_split_parts_the_samples);
     tcase_add_test(bad, a_bad_picture_ends_the_epoch_with_its_name);
+    tcase_add_test(bad, the_first_bad_picture_is_the_one_that_is_named);
     tcase_add_test(bad, a_bad_picture_is_skipped_counted_and_logged_once);
     suite_add_tcase(suite, order);
     suite_add_tcase(suite, stream);

@@ -455,6 +455,8 @@ static Suite *make_suite(void)
 {
     Suite *suite = suite_create("data sampling");
     TCase *sampling = tcase_create("sampling"), *chain = tcase_create("chain"), *generator = tcase_create("generator");
+    tcase_set_timeout(sampling, 60);
+    tcase_set_timeout(chain, 60);
     tcase_add_loop_test(sampling, any_map_of_any_picture_is_sampled_right, 0, 3);
     tcase_add_test(sampling, absurd_maps_stay_inside_of_the_picture);
     tcase_add_test(sampling, same_size_passes_through_untouched);

@@ -182,6 +182,7 @@ int main(void)
 {
     Suite *suite = suite_create("golden augment");
     TCase *augment = tcase_create("augment");
+    tcase_set_timeout(augment, 60);
     tcase_add_test(augment, geometry_is_that_of_keras);
     tcase_add_loop_test(augment, generator_builds_keras_matrices, 0, 2);
     suite_add_tcase(suite, augment);

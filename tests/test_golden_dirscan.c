@@ -190,6 +190,7 @@ int main(void)
 {
     Suite *suite = suite_create("golden dirscan");
     TCase *scanning = tcase_create("dirscan");
+    tcase_set_timeout(scanning, 60);
     tcase_add_test(scanning, files_are_those_of_keras);
     suite_add_tcase(suite, scanning);
     SRunner *runner = srunner_create(suite);
