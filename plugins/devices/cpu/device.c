@@ -188,6 +188,14 @@ static tn_status device_wait(void *self, struct tn_error *error)
     return dnnl_stream_wait(cpu->stream) == dnnl_success ? TN_OK : tn_fail(error, TN_FAILED, "oneDNN's stream failed");
 }
 
+static tn_status device_copy(void *self, void *to, const void *from, uint64_t bytes, struct tn_error *error)
+{
+    (void)self;
+    (void)error;
+    memcpy(to, from, (size_t)bytes);
+    return TN_OK;
+}
+
 static const struct tn_device device_cpu = {
     TN_TYPE_WITH(TN_DEVICE, "cpu", struct tn_cpu, options, "the CPU, by oneDNN", 0, device_open, device_close),
     .info = device_info,
@@ -201,6 +209,7 @@ static const struct tn_device device_cpu = {
     .wait = device_wait,
     .forget = tn_program_forget,
     .forget_value = tn_value_forget,
+    .copy = device_copy,
 };
 
 TN_PLUGIN("tenon.cpu", TENON_VERSION, "Apache-2.0", &device_cpu.type);
