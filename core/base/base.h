@@ -46,8 +46,8 @@ TN_PRINTF(2, 3) void tn_text_format(struct tn_text *text, const char *format, ..
 /* As a JSON string with quotes. */
 void tn_text_json(struct tn_text *text, const char *more);
 void tn_text_release(struct tn_text *text);
-/* The name of `names` (NULL-terminated) that is nearest to `word` (Damerau-Levenshtein, at most a third of its length
- * away), or NULL. */
+/* The name of `names` (NULL-terminated) that is nearest to `word` (Damerau-Levenshtein without regard to case, at most
+ * a third of the longer one's length away; a name that `word` begins counts as near), or NULL. */
 const char *tn_nearest(const char *word, const char *const *names);
 /* "1.4 GiB", "19,034,186", "2 min 5 s" into a caller's buffer; returns it. */
 char *tn_say_bytes(char *buffer, size_t size, uint64_t bytes);

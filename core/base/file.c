@@ -37,7 +37,9 @@ static tn_status write_all(int file, const void *data, uint64_t bytes)
         ssize_t n = write(file, (const char *)data + done, (size_t)(bytes - done));
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
+        if (n == 0)
+            errno = ENOSPC; /* no system does this to a file; without it the loop would never end */
+        if (n <= 0)
             return TN_IO;
         done += (uint64_t)n;
     }
@@ -49,7 +51,7 @@ tn_status tn_file_read(const char *path, uint64_t limit, void **data, uint64_t *
     tn_status status = TN_OK;
     struct stat info;
     char *memory = NULL;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe without a writer is an error, not a wait */
     *data = NULL;
     *bytes = 0;
     if (file < 0)

@@ -18,7 +18,8 @@ void tn_text_add_bytes(struct tn_text *text, const char *more, size_t length)
 {
     if (!reserve(text, length))
         return;
-    memcpy(text->data + text->length, more, length);
+    if (length)
+        memcpy(text->data + text->length, more, length);
     text->length += length;
     text->data[text->length] = '\0';
 }
@@ -47,10 +48,36 @@ void tn_text_format(struct tn_text *text, const char *format, ...)
     text->length += (size_t)length;
 }
 
+/* Bytes of the UTF-8 character at `c` (not ASCII), or 0 when it is none: file names may be anything. */
+static size_t utf8_length(const unsigned char *c)
+{
+    size_t length = *c >= 0xF0 ? 4 : *c >= 0xE0 ? 3 : 2;
+    if (*c < 0xC2 || *c > 0xF4)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((c[i] & 0xC0) != 0x80)
+            return 0;
+    /* Too long a form, a surrogate, beyond the last code point. */
+    if ((*c == 0xE0 && c[1] < 0xA0) || (*c == 0xED && c[1] >= 0xA0) || (*c == 0xF0 && c[1] < 0x90) ||
+        (*c == 0xF4 && c[1] >= 0x90))
+        return 0;
+    return length;
+}
+
 void tn_text_json(struct tn_text *text, const char *more)
 {
     tn_text_add(text, "\"");
     for (const unsigned char *c = (const unsigned char *)more; *c; c++) {
+        size_t wide = *c >= 0x80 ? utf8_length(c) : 0;
+        if (wide) {
+            tn_text_add_bytes(text, (const char *)c, wide);
+            c += wide - 1;
+            continue;
+        }
+        if (*c >= 0x80) {
+            tn_text_add(text, "\\ufffd");
+            continue;
+        }
         if (*c == '"' || *c == '\\')
             tn_text_format(text, "\\%c", *c);
         else if (*c == '\n')
@@ -80,24 +107,22 @@ char *tn_say_bytes(char *buffer, size_t size, uint64_t bytes)
         value /= 1024.0;
         unit++;
     }
-    (void)snprintf(buffer, size, unit == 0 || value >= 100.0 ? "%.0f %s" : "%.1f %s", value, units[unit]);
+    (void)snprintf(buffer, size, unit == 0 || value >= 99.95 ? "%.0f %s" : "%.1f %s", value, units[unit]);
     return buffer;
 }
 
 char *tn_say_count(char *buffer, size_t size, uint64_t count)
 {
-    char digits[24];
+    char digits[24], grouped[32];
     int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)count);
     size_t used = 0;
-    if (size == 0)
-        return buffer;
-    for (int i = 0; i < length && used + 2 < size; i++) {
+    for (int i = 0; i < length; i++) {
         if (i > 0 && (length - i) % 3 == 0)
-            buffer[used++] = ',';
-        if (used + 1 < size)
-            buffer[used++] = digits[i];
+            grouped[used++] = ',';
+        grouped[used++] = digits[i];
     }
-    buffer[used] = '\0';
+    grouped[used] = '\0';
+    (void)snprintf(buffer, size, "%s", grouped);
     return buffer;
 }
 
