@@ -8,248 +8,389 @@
  *   type = block, use = residual, repeat = 3, filters = 64      (on lines of their own)
  *
  * A use becomes the layers stage1/1/conv, stage1/2/conv, … in its place. `inputs` of a member name members, or `input`
- * for what feeds this repetition; a later layer that names stage1 gets the last layer of the last repetition.
+ * for what feeds this repetition, or layers outside; a later layer that names stage1 gets the last layer of the last
+ * repetition. A member may itself use a block.
  */
 #include <stdlib.h>
 
 #include "config/internal.h"
 
-enum { MOST_REPEATS = 1000, MOST_LAYERS = 100000 };
+enum { MOST_REPEATS = 1000, MOST_LAYERS = 10000, MOST_VARIABLES = 64, DEEPEST = 16 };
+
+/* A use that was replaced: `inputs` that name it mean the layer that it ends in. */
+struct ending {
+    const char *use, *last;
+};
 
 struct expansion {
     struct tn_config *config;
     struct tn_problems *problems;
     struct tn_section *sections; /* the new list */
     size_t count, capacity;
-    const char *last_of_use; /* name of the layer that a finished use ends in */
+    struct ending *endings;
+    size_t ending_count, ending_capacity;
+    const char *last; /* the layer in front of the next one */
 };
 
-static tn_status push(struct expansion *expansion, const struct tn_section *section)
+/* One use of a block, and the uses that it stands in. */
+struct use {
+    const struct use *above;
+    const struct tn_section *layer, *block;
+    const char *feed;   /* what `input` means in this repetition */
+    const char *prefix; /* of the names of this repetition */
+};
+
+static bool is_member(const struct tn_section *section, const struct tn_section *block)
 {
-    if (expansion->count >= MOST_LAYERS ||
-        tn_grow(&expansion->sections, &expansion->capacity, expansion->count + 1, sizeof *section) != TN_OK)
+    size_t length = strlen(block->name);
+    return strcmp(section->kind, "layer") == 0 && strncmp(section->name, block->name, length) == 0 &&
+           section->name[length] == '/';
+}
+
+/* Takes over the section with its keys, also when it fails. */
+static tn_status push(struct expansion *expansion, struct tn_section *section)
+{
+    if (tn_grow(&expansion->sections, &expansion->capacity, expansion->count + 1, sizeof *section) != TN_OK) {
+        tn__section_release(section);
         return TN_NO_MEMORY;
+    }
+    if (strcmp(section->kind, "layer") == 0)
+        expansion->last = section->name;
     expansion->sections[expansion->count++] = *section;
+    section->entries = NULL; /* moved */
+    section->entry_count = section->entry_capacity = 0;
     return TN_OK;
 }
 
-/* Replaces ${name} by the use's key or the block's default. */
-static const char *fill_in(struct expansion *expansion, const char *value, const struct tn_section *use,
-                           const struct tn_section *block, const struct tn_entry *entry)
+/* ---- variables ---- */
+
+/* The next `${name}` in a value, from `*rest` on. */
+static bool next_variable(const char **rest, const char **start, char *name, size_t size)
+{
+    const char *end;
+    *start = strstr(*rest, "${");
+    end = *start ? strchr(*start, '}') : NULL;
+    if (!end)
+        return false;
+    (void)snprintf(name, size, "%.*s", (int)(end - *start - 2), *start + 2);
+    *rest = end + 1;
+    return true;
+}
+
+/* Replaces ${name} by the use's key or the block's default. NULL: out of memory. */
+static const char *fill_in(struct expansion *expansion, const struct use *use, const struct tn_entry *entry)
 {
     struct tn_text out = {0};
-    const char *result;
-    while (*value) {
-        const char *start = strstr(value, "${"), *end = start ? strchr(start, '}') : NULL;
-        const struct tn_entry *found;
-        char name[256];
-        if (!start || !end) {
-            tn_text_add(&out, value);
-            break;
-        }
-        tn_text_add_bytes(&out, value, (size_t)(start - value));
-        (void)snprintf(name, sizeof name, "%.*s", (int)(end - start - 2), start + 2);
-        found = tn__section_find(use, name);
+    const char *rest = entry->value, *before = rest, *start, *result;
+    char name[256];
+    if (!strstr(rest, "${"))
+        return rest;
+    while (next_variable(&rest, &start, name, sizeof name)) {
+        const struct tn_entry *found = tn__section_find(use->layer, name);
         if (!found)
-            found = tn__section_find(block, name);
+            found = tn__section_find(use->block, name);
+        tn_text_add_bytes(&out, before, (size_t)(start - before));
         if (found)
             tn_text_add(&out, found->value);
         else
             tn_problem_add(expansion->problems, entry->file, entry->line,
-                           "${%s}: neither [layer:%s] nor [block:%s] has `%s`", name, use->name, block->name, name);
-        value = end + 1;
+                           "${%s}: neither [layer:%s] nor [block:%s] has `%s`", name, use->layer->name,
+                           use->block->name, name);
+        before = rest;
+    }
+    tn_text_add(&out, before);
+    result = out.failed ? NULL : tn_arena_string(&expansion->config->arena, out.data);
+    tn_text_release(&out);
+    return result;
+}
+
+static bool is_listed(const char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* The names that members of the block refer to; returns how many, at most MOST_VARIABLES. */
+static size_t list_variables(struct expansion *expansion, const struct tn_section *block, const char **names)
+{
+    const struct tn_config *config = expansion->config;
+    size_t count = 0;
+    for (size_t i = 0; i < config->section_count; i++) {
+        const struct tn_section *member = &config->sections[i];
+        for (size_t k = 0; is_member(member, block) && k < member->entry_count; k++) {
+            const char *rest = member->entries[k].value, *start;
+            char name[256];
+            while (count < MOST_VARIABLES && next_variable(&rest, &start, name, sizeof name)) {
+                if (is_listed(names, count, name))
+                    continue;
+                names[count] = tn_arena_string(&expansion->config->arena, name);
+                count += names[count] != NULL;
+            }
+        }
+    }
+    return count;
+}
+
+/* A key that no member refers to is a typing error, in the use as in the block. */
+static void check_variables(struct expansion *expansion, const struct tn_section *section,
+                            const struct tn_section *block)
+{
+    static const char *const own[] = {"type", "use", "repeat", "inputs"};
+    const char *names[MOST_VARIABLES + TN_COUNT_OF(own) + 1];
+    char title[512];
+    size_t count = list_variables(expansion, block, names);
+    if (count == MOST_VARIABLES) /* there may be more */
+        return;
+    for (size_t i = 0; section != block && i < TN_COUNT_OF(own); i++)
+        names[count++] = own[i];
+    names[count] = NULL;
+    for (size_t k = 0; k < section->entry_count; k++) {
+        const struct tn_entry *entry = &section->entries[k];
+        const char *near;
+        if (is_listed(names, count, entry->key))
+            continue;
+        near = tn_nearest(entry->key, names);
+        (void)tn__section_title(section, title, sizeof title);
+        tn_problem_add(expansion->problems, entry->file, entry->line,
+                       near ? "%s unknown key `%s`; did you mean `%s`?"
+                            : "%s unknown key `%s`: no layer of [block:%s] has ${%s}",
+                       title, entry->key, near ? near : block->name, entry->key);
+    }
+}
+
+/* ---- layers ---- */
+
+/* Maps the inputs of a member to the names of this repetition. NULL: out of memory. */
+static const char *map_inputs(struct expansion *expansion, const struct use *use, const char *value)
+{
+    struct tn_text out = {0};
+    const char *item, *result;
+    size_t length;
+    while (tn__next_item(&value, &item, &length)) {
+        char name[512];
+        (void)snprintf(name, sizeof name, "%s/%.*s", use->block->name, (int)length, item);
+        if (out.length)
+            tn_text_add(&out, ", ");
+        if (length == strlen("input") && strncmp(item, "input", length) == 0)
+            tn_text_add(&out, use->feed);
+        else if (tn__config_find(expansion->config, "layer", name))
+            tn_text_format(&out, "%s/%.*s", use->prefix, (int)length, item);
+        else
+            tn_text_add_bytes(&out, item, length); /* a layer outside, or one that is not there: the graph says so */
     }
     result = out.failed ? NULL : tn_arena_string(&expansion->config->arena, out.data ? out.data : "");
     tn_text_release(&out);
     return result;
 }
 
-/* Maps a comma list of a member's inputs to the names of this repetition. */
-static const char *map_inputs(struct expansion *expansion, const char *value, const char *prefix, const char *feed)
-{
-    struct tn_arena *arena = &expansion->config->arena;
-    const char *result = "";
-    while (*value) {
-        size_t length = strcspn(value, ",");
-        const char *begin = value, *end = value + length;
-        while (begin < end && (*begin == ' ' || *begin == '\t'))
-            begin++;
-        while (end > begin && (end[-1] == ' ' || end[-1] == '\t'))
-            end--;
-        if (end - begin == 5 && strncmp(begin, "input", 5) == 0)
-            result = tn_arena_format(arena, "%s%s%s", result, *result ? ", " : "", feed);
-        else
-            result =
-                tn_arena_format(arena, "%s%s%s/%.*s", result, *result ? ", " : "", prefix, (int)(end - begin), begin);
-        if (!result)
-            return NULL;
-        value += length + (value[length] == ',');
-    }
-    return result;
-}
+static tn_status use_block(struct expansion *expansion, const struct tn_section *layer, const struct use *above);
 
-static tn_status copy_member(struct expansion *expansion, const struct tn_section *use, const struct tn_section *block,
-                             const struct tn_section *member, const char *prefix, const char *feed, bool first)
+static tn_status copy_member(struct expansion *expansion, const struct use *use, const struct tn_section *member,
+                             bool first)
 {
-    struct tn_arena *arena = &expansion->config->arena;
     struct tn_section copy = {.kind = "layer", .file = member->file, .line = member->line};
-    copy.name = tn_arena_format(arena, "%s%s", prefix, strchr(member->name, '/'));
+    tn_status status = TN_OK;
+    copy.name = tn_arena_format(&expansion->config->arena, "%s%s", use->prefix, strchr(member->name, '/'));
+    if (!copy.name)
+        return TN_NO_MEMORY;
     for (size_t k = 0; k < member->entry_count; k++) {
         const struct tn_entry *entry = &member->entries[k];
-        const char *value = fill_in(expansion, entry->value, use, block, entry);
+        const char *value = fill_in(expansion, use, entry);
         if (value && strcmp(entry->key, "inputs") == 0)
-            value = map_inputs(expansion, value, prefix, feed);
-        if (tn__section_add(&copy, entry->key, value, entry->file, entry->line) != TN_OK) {
-            tn__section_release(&copy);
-            return TN_NO_MEMORY;
-        }
+            value = map_inputs(expansion, use, value);
+        TN_TRY(status, tn__section_add(&copy, entry->key, value, entry->file, entry->line), out);
     }
     /* The first member takes what feeds the block, which is not always the layer in front of it. */
-    if (first && !tn__section_find(&copy, "inputs") && strcmp(feed, "") != 0 &&
-        tn__section_add(&copy, "inputs", feed, use->file, use->line) != TN_OK) {
-        tn__section_release(&copy);
-        return TN_NO_MEMORY;
+    if (first && !tn__section_find(&copy, "inputs"))
+        TN_TRY(status, tn__section_add(&copy, "inputs", use->feed, use->layer->file, use->layer->line), out);
+    if (tn__section_has(&copy, "type", "block")) {
+        status = use_block(expansion, &copy, use);
+    } else if (expansion->count >= MOST_LAYERS) {
+        tn_problem_add(expansion->problems, use->layer->file, use->layer->line,
+                       "[layer:%s]: blocks make more than %d layers", use->layer->name, MOST_LAYERS);
+        status = TN_INVALID;
+    } else {
+        status = push(expansion, &copy);
     }
-    if (!copy.name || push(expansion, &copy) != TN_OK) {
-        tn__section_release(&copy);
-        return TN_NO_MEMORY;
+out:
+    tn__section_release(&copy);
+    return status;
+}
+
+/* One repetition. */
+static tn_status copy_members(struct expansion *expansion, const struct use *use)
+{
+    const struct tn_config *config = expansion->config;
+    size_t problems = expansion->problems->count;
+    bool first = true;
+    for (size_t i = 0; i < config->section_count; i++) {
+        tn_status status;
+        if (!is_member(&config->sections[i], use->block))
+            continue;
+        status = copy_member(expansion, use, &config->sections[i], first);
+        if (status != TN_OK)
+            return status;
+        first = false;
     }
-    expansion->last_of_use = copy.name;
+    if (first)
+        tn_problem_add(expansion->problems, use->block->file, use->block->line,
+                       "[block:%s] has no layers: write [layer:%s/NAME]", use->block->name, use->block->name);
+    /* The next repetition would say the same. */
+    return expansion->problems->count == problems ? TN_OK : TN_INVALID;
+}
+
+/* The block that a layer uses, or NULL with a problem. */
+static const struct tn_section *find_block(struct expansion *expansion, const struct tn_section *layer,
+                                           const struct use *above)
+{
+    const struct tn_entry *named = tn__section_find(layer, "use");
+    const struct tn_section *block = named ? tn__config_find(expansion->config, "block", named->value) : NULL;
+    int depth = 0;
+    if (!named) {
+        tn_problem_add(expansion->problems, layer->file, layer->line, "[layer:%s] needs `use = NAME` of a [block:NAME]",
+                       layer->name);
+    } else if (!block) {
+        struct tn_config *config = expansion->config;
+        const char **names = tn_arena_take(&config->arena, (config->section_count + 1) * sizeof *names), *near = NULL;
+        for (size_t i = 0, k = 0; names && i < config->section_count; i++)
+            if (strcmp(config->sections[i].kind, "block") == 0)
+                names[k++] = config->sections[i].name;
+        near = names ? tn_nearest(named->value, names) : NULL;
+        tn_problem_add(expansion->problems, named->file, named->line,
+                       near ? "[layer:%s] use: there is no [block:%s]; did you mean `%s`?"
+                            : "[layer:%s] use: there is no [block:%s]",
+                       layer->name, named->value, near);
+    }
+    for (const struct use *use = above; block && use; use = use->above) {
+        if (use->block == block || ++depth > DEEPEST) {
+            tn_problem_add(expansion->problems, layer->file, layer->line,
+                           depth > DEEPEST ? "[layer:%s] use: [block:%s] is too deep: %d blocks in one another"
+                                           : "[layer:%s] use: [block:%s] contains itself",
+                           layer->name, block->name, DEEPEST);
+            return NULL;
+        }
+    }
+    return block;
+}
+
+/* Replaces one use by its members. TN_INVALID: problems were added. */
+static tn_status use_block(struct expansion *expansion, const struct tn_section *layer, const struct use *above)
+{
+    static const struct tn_option option = {.kind = TN_OPTION_INT, .minimum = 1, .maximum = MOST_REPEATS};
+    const struct tn_entry *repeat = tn__section_find(layer, "repeat"), *inputs = tn__section_find(layer, "inputs");
+    size_t problems = expansion->problems->count;
+    struct use use = {above, layer, find_block(expansion, layer, above), NULL, NULL};
+    struct tn_error error;
+    int64_t times = 1;
+    if (repeat && tn_option_parse(&option, repeat->value, NULL, &times, NULL, &error) != TN_OK)
+        tn_problem_add(expansion->problems, repeat->file, repeat->line, "[layer:%s] repeat: %s", layer->name,
+                       error.text);
+    if (use.block)
+        check_variables(expansion, layer, use.block);
+    if (expansion->problems->count != problems)
+        return TN_INVALID;
+    use.feed = inputs ? inputs->value : expansion->last;
+    for (int64_t time = 1; time <= times; time++) {
+        tn_status status;
+        use.prefix = tn_arena_format(&expansion->config->arena, "%s/%lld", layer->name, (long long)time);
+        status = use.prefix ? copy_members(expansion, &use) : TN_NO_MEMORY;
+        if (status != TN_OK)
+            return status;
+        use.feed = expansion->last;
+    }
+    if (tn_grow(&expansion->endings, &expansion->ending_capacity, expansion->ending_count + 1,
+                sizeof *expansion->endings) != TN_OK)
+        return TN_NO_MEMORY;
+    expansion->endings[expansion->ending_count++] = (struct ending){layer->name, expansion->last};
     return TN_OK;
 }
 
-static tn_status use_block(struct expansion *expansion, const struct tn_section *use, const char *before)
+/* ---- inputs of what comes after ---- */
+
+static const char *ending_of(const struct expansion *expansion, const char *name, size_t length)
 {
-    const struct tn_entry *named = tn__section_find(use, "use"), *repeat = tn__section_find(use, "repeat");
-    const struct tn_entry *inputs = tn__section_find(use, "inputs");
-    const struct tn_section *block = named ? tn__config_find(expansion->config, "block", named->value) : NULL;
-    const char *feed = inputs ? inputs->value : before;
-    char *end;
-    long times = repeat ? strtol(repeat->value, &end, 10) : 1;
-    if (!block) {
-        tn_problem_add(expansion->problems, use->file, named ? named->line : use->line,
-                       named ? "[layer:%s] use: there is no [block:%s]"
-                             : "[layer:%s] needs `use = NAME` of a [block:NAME]%s",
-                       use->name, named ? named->value : "");
-        return TN_OK;
-    }
-    if (repeat && (*end || times < 1 || times > MOST_REPEATS)) {
-        tn_problem_add(expansion->problems, repeat->file, repeat->line,
-                       "[layer:%s] repeat: `%s` is not a whole number in 1..%d", use->name, repeat->value,
-                       MOST_REPEATS);
-        return TN_OK;
-    }
-    for (long time = 1; time <= times; time++) {
-        char *prefix = tn_arena_format(&expansion->config->arena, "%s/%ld", use->name, time);
-        bool first = true;
-        size_t members = 0;
-        if (!prefix)
-            return TN_NO_MEMORY;
-        for (size_t i = 0; i < expansion->config->section_count; i++) {
-            const struct tn_section *member = &expansion->config->sections[i];
-            size_t length = strlen(block->name);
-            if (strcmp(member->kind, "layer") != 0 || strncmp(member->name, block->name, length) != 0 ||
-                member->name[length] != '/')
-                continue;
-            if (copy_member(expansion, use, block, member, prefix, feed, first) != TN_OK)
-                return TN_NO_MEMORY;
-            first = false;
-            members++;
-        }
-        if (!members) {
-            tn_problem_add(expansion->problems, block->file, block->line,
-                           "[block:%s] has no layers: write [layer:%s/NAME]", block->name, block->name);
-            return TN_OK;
-        }
-        feed = expansion->last_of_use;
-    }
-    return TN_OK;
+    for (size_t i = 0; i < expansion->ending_count; i++)
+        if (strlen(expansion->endings[i].use) == length && strncmp(expansion->endings[i].use, name, length) == 0)
+            return expansion->endings[i].last;
+    return NULL;
 }
 
 /* Inputs that name a use mean the layer that the use ends in. */
-static tn_status rename_inputs(struct expansion *expansion, const char *use, const char *last)
+static tn_status rename_inputs(struct expansion *expansion, struct tn_section *section)
 {
-    for (size_t i = 0; i < expansion->count; i++) {
-        struct tn_entry *entry = tn__section_find(&expansion->sections[i], "inputs");
-        struct tn_text out = {0};
-        const char *value;
-        if (strcmp(expansion->sections[i].kind, "layer") != 0 || !entry || !strstr(entry->value, use))
-            continue;
-        for (value = entry->value; *value;) {
-            size_t length = strcspn(value, ",");
-            const char *begin = value, *end = value + length;
-            while (begin < end && (*begin == ' ' || *begin == '\t'))
-                begin++;
-            while (end > begin && (end[-1] == ' ' || end[-1] == '\t'))
-                end--;
-            if (out.length)
-                tn_text_add(&out, ", ");
-            if ((size_t)(end - begin) == strlen(use) && strncmp(begin, use, strlen(use)) == 0)
-                tn_text_add(&out, last);
-            else
-                tn_text_add_bytes(&out, begin, (size_t)(end - begin));
-            value += length + (value[length] == ',');
-        }
-        entry->value = out.failed ? NULL : tn_arena_string(&expansion->config->arena, out.data ? out.data : "");
-        tn_text_release(&out);
-        if (!entry->value)
-            return TN_NO_MEMORY;
+    struct tn_entry *entry = strcmp(section->kind, "layer") == 0 ? tn__section_find(section, "inputs") : NULL;
+    const char *rest = entry ? entry->value : "", *item, *last;
+    struct tn_text out = {0};
+    bool any = false;
+    size_t length;
+    while (tn__next_item(&rest, &item, &length)) {
+        last = ending_of(expansion, item, length);
+        any = any || last;
+        if (out.length)
+            tn_text_add(&out, ", ");
+        tn_text_add_bytes(&out, last ? last : item, last ? strlen(last) : length);
     }
-    return TN_OK;
+    if (any && !out.failed)
+        entry->value = tn_arena_string(&expansion->config->arena, out.data);
+    any = out.failed || (entry && !entry->value);
+    tn_text_release(&out);
+    return any ? TN_NO_MEMORY : TN_OK;
+}
+
+/* A layer of the file whose name a block makes as well. */
+static void check_clash(struct expansion *expansion, const struct tn_section *section)
+{
+    const char *slash = strchr(section->name, '/');
+    for (size_t i = 0; slash && i < expansion->config->section_count; i++) {
+        const struct tn_section *other = &expansion->config->sections[i];
+        if (strcmp(other->kind, "layer") == 0 && strlen(other->name) == (size_t)(slash - section->name) &&
+            strncmp(other->name, section->name, strlen(other->name)) == 0 && tn__section_has(other, "type", "block"))
+            tn_problem_add(expansion->problems, section->file, section->line,
+                           "[layer:%s]: names with `%s/` belong to the layers that [layer:%s] makes", section->name,
+                           other->name, other->name);
+    }
+}
+
+static tn_status expand_section(struct expansion *expansion, struct tn_section *section)
+{
+    tn_status status;
+    if (strcmp(section->kind, "block") == 0) {
+        check_variables(expansion, section, section);
+        return TN_OK;
+    }
+    if (tn__is_block_member(expansion->config, section))
+        return TN_OK;
+    if (strcmp(section->kind, "layer") != 0)
+        return push(expansion, section);
+    check_clash(expansion, section);
+    if (!tn__section_has(section, "type", "block"))
+        return push(expansion, section);
+    status = use_block(expansion, section, NULL);
+    return status == TN_INVALID ? TN_OK : status; /* a problem says it; the other sections are wanted all the same */
 }
 
 tn_status tn__config_blocks(struct tn_config *config, struct tn_problems *problems)
 {
-    struct expansion expansion = {.config = config, .problems = problems};
-    size_t problems_before = problems->count;
-    const char *before = "input";
+    struct expansion expansion = {.config = config, .problems = problems, .last = "input"};
     tn_status status = TN_OK;
     bool any = false;
     for (size_t i = 0; i < config->section_count; i++)
         any = any || strcmp(config->sections[i].kind, "block") == 0 ||
-              (tn__section_find(&config->sections[i], "type") &&
-               strcmp(tn__section_find(&config->sections[i], "type")->value, "block") == 0);
+              tn__section_has(&config->sections[i], "type", "block");
     if (!any)
         return TN_OK;
-    struct {
-        const char *use, *last;
-    } *renames = calloc(config->section_count + 1, sizeof *renames);
-    size_t rename_count = 0;
-    if (!renames)
-        return TN_NO_MEMORY;
-    for (size_t i = 0; i < config->section_count && status == TN_OK; i++) {
-        struct tn_section *section = &config->sections[i];
-        const struct tn_entry *type = tn__section_find(section, "type");
-        bool layer = strcmp(section->kind, "layer") == 0;
-        if (strcmp(section->kind, "block") == 0 || tn__is_block_member(config, section))
-            continue;
-        if (layer && type && strcmp(type->value, "block") == 0) {
-            status = use_block(&expansion, section, before);
-            renames[rename_count].use = section->name;
-            renames[rename_count++].last = expansion.last_of_use ? expansion.last_of_use : section->name;
-            before = expansion.last_of_use ? expansion.last_of_use : before;
-            continue;
-        }
-        if (layer)
-            before = section->name;
-        status = push(&expansion, section);
-        if (status == TN_OK)
-            section->entries = NULL; /* moved */
-    }
-    for (size_t i = 0; i < rename_count && status == TN_OK; i++)
-        status = rename_inputs(&expansion, renames[i].use, renames[i].last);
-    free(renames);
-    if (status != TN_OK) {
-        for (size_t i = 0; i < expansion.count; i++)
-            tn__section_release(&expansion.sections[i]);
-        free(expansion.sections);
-        return status;
-    }
+    for (size_t i = 0; i < config->section_count && status == TN_OK; i++)
+        status = expand_section(&expansion, &config->sections[i]);
+    for (size_t i = 0; i < expansion.count && expansion.ending_count && status == TN_OK; i++)
+        status = rename_inputs(&expansion, &expansion.sections[i]);
     for (size_t i = 0; i < config->section_count; i++)
         tn__section_release(&config->sections[i]);
     free(config->sections);
+    free(expansion.endings);
     config->sections = expansion.sections;
     config->section_count = expansion.count;
     config->section_capacity = expansion.capacity;
-    return problems->count == problems_before ? TN_OK : TN_INVALID;
+    return status;
 }

@@ -4,23 +4,34 @@
 
 #include "config/config.h"
 
-/* NULL-terminated: every kind of section that an experiment may have. */
-extern const char *const tn__section_kinds[];
+#define TN__COMMAND_LINE "command line" /* `file` of what an override set */
 
-/* Reads INI text into sections in order (parse.c). Values are raw. */
+/* ---- reading (parse.c, include.c) ---- */
+/* Reads INI text into sections in order. Values are raw. */
 tn_status tn__config_parse(const char *text, size_t length, const char *path, struct tn_config *config,
                            struct tn_problems *problems);
-/* Merges the files that [experiment] includes below `config` (include.c). */
-tn_status tn__config_include(struct tn_config *config, struct tn_problems *problems);
-tn_status tn__config_override(struct tn_config *config, const char *const *overrides, size_t count,
+/* Reads the main file, or `text` in its place, and all that it includes. TN_NOT_FOUND: the main file cannot be read (a
+ * problem says so). */
+tn_status tn__config_read(const char *text, size_t length, const char *path, struct tn_config *config,
+                          struct tn_problems *problems);
+
+/* ---- resolving, in this order ---- */
+/* Applies "section.key=value" texts. One that names a layer which a block will make (`layer:stage1/2/conv.filters=8`)
+ * is marked in `later`, which has `count` places, for tn__config_override_made. */
+tn_status tn__config_override(struct tn_config *config, const char *const *overrides, size_t count, bool *later,
                               struct tn_problems *problems);
 /* Drops sections with `remove = yes`. */
-void tn__config_remove(struct tn_config *config);
+void tn__config_remove(struct tn_config *config, struct tn_problems *problems);
+/* Replaces `${…}` in every value. In members of a block, names without a dot are left to the block. */
+tn_status tn__config_expand(struct tn_config *config, struct tn_problems *problems);
+tn_status tn__entry_expand(struct tn_config *config, struct tn_section *section, struct tn_entry *entry,
+                           struct tn_problems *problems);
 /* Replaces `type = block` layers by their members (blocks.c). */
 tn_status tn__config_blocks(struct tn_config *config, struct tn_problems *problems);
-/* Replaces `${…}` in every value; sections of block members (a '/' in a template's name) are left to the blocks. */
-tn_status tn__config_expand(struct tn_config *config, struct tn_problems *problems);
+tn_status tn__config_override_made(struct tn_config *config, const char *const *overrides, size_t count,
+                                   const bool *later, struct tn_problems *problems);
 
+/* ---- sections and keys (sections.c) ---- */
 struct tn_entry *tn__section_find(const struct tn_section *section, const char *key);
 struct tn_section *tn__config_find(const struct tn_config *config, const char *kind, const char *name);
 /* Adds without looking for a twin. */
@@ -31,7 +42,20 @@ struct tn_section *tn__config_append(struct tn_config *config, const char *kind,
 void tn__section_release(struct tn_section *section);
 /* "[layer:conv1]" or "[data]" into a buffer. */
 const char *tn__section_title(const struct tn_section *section, char *buffer, size_t size);
-/* 1 for a section [layer:BLOCK/MEMBER] whose BLOCK is a [block:BLOCK]: a template, not a layer. */
+/* Whether an experiment may have sections of this kind. */
+bool tn__is_section_kind(const char *kind);
+/* "; did you mean [layer]?", or the list of all kinds; into a buffer. */
+const char *tn__section_kind_hint(const char *kind, char *buffer, size_t size);
+/* Whether it is `key = value` in so many words. */
+bool tn__section_has(const struct tn_section *section, const char *key, const char *value);
+/* Whether this is a layer [layer:BLOCK/MEMBER] whose BLOCK is a [block:BLOCK]: a template, not a layer. */
 bool tn__is_block_member(const struct tn_config *config, const struct tn_section *section);
+
+/* What a value of the command line or of the environment has that no line of a file could say, as a phrase; NULL =
+ * nothing. The resolved experiment has to be readable again. */
+const char *tn__value_fault(const char *value);
+
+/* The next item of a comma list, without the white space around it: `while (tn__next_item(&rest, &item, &length))`. */
+bool tn__next_item(const char **rest, const char **item, size_t *length);
 
 #endif

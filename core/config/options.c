@@ -21,8 +21,9 @@ static const struct tn_option *find_option(const struct tn_option *table, const 
 
 static bool is_required(const struct tn_option *option)
 {
-    return (option->flags & TN_OPTION_IS_REQUIRED) != 0 ||
-           ((option->kind == TN_OPTION_INT || option->kind == TN_OPTION_FLOAT) && isnan(option->default_number));
+    bool number = option->kind == TN_OPTION_INT || option->kind == TN_OPTION_FLOAT || option->kind == TN_OPTION_BOOL ||
+                  option->kind == TN_OPTION_ENUM;
+    return (option->flags & TN_OPTION_IS_REQUIRED) != 0 || (number && isnan(option->default_number));
 }
 
 /* "unknown key `filers`; did you mean `filters`?", or the list of keys when none is near. */
@@ -60,7 +61,7 @@ static void set_default(const struct tn_option *option, void *instance, struct t
     int32_t small;
     switch (option->kind) {
     case TN_OPTION_INT:
-        whole = isnan(option->default_number) ? 0 : (int64_t)option->default_number;
+        whole = isfinite(option->default_number) ? (int64_t)option->default_number : 0;
         memcpy(field, &whole, sizeof whole);
         break;
     case TN_OPTION_FLOAT:
@@ -68,7 +69,7 @@ static void set_default(const struct tn_option *option, void *instance, struct t
         break;
     case TN_OPTION_BOOL:
     case TN_OPTION_ENUM:
-        small = (int32_t)option->default_number;
+        small = isfinite(option->default_number) ? (int32_t)option->default_number : 0;
         memcpy(field, &small, sizeof small);
         break;
     case TN_OPTION_GONE:
@@ -93,13 +94,20 @@ tn_status tn_options_apply(const struct tn_option *table, struct tn_section *sec
         if (!entry) {
             if (is_required(o) && !is_reserved(reserved, o->name))
                 tn_problem_add(problems, section ? section->file : NULL, section ? section->line : 0,
-                               "%s needs `%s` (%s): %s", title, o->name, tn_option_kind_name(o->kind), o->help);
+                               "%s%sneeds `%s` (%s): %s", title, *title ? " " : "", o->name,
+                               o->kind == TN_OPTION_ENUM && o->choices ? o->choices : tn_option_kind_name(o->kind),
+                               o->help ? o->help : "");
             set_default(o, instance, arena);
             continue;
         }
         entry->used = true;
+        set_default(o, instance, arena);
+        /* What `${…}` could not be replaced by has been said already. */
+        if (problems->count && strstr(entry->value, "${"))
+            continue;
         if (o->kind == TN_OPTION_GONE)
-            tn_problem_add(problems, entry->file, entry->line, "%s %s: no longer used: %s", title, o->name, o->help);
+            tn_problem_add(problems, entry->file, entry->line, "%s %s: no longer used: %s", title, o->name,
+                           o->help ? o->help : "");
         else if (tn_option_parse(o, entry->value, entry->file, (char *)instance + o->offset, arena, &error) != TN_OK)
             tn_problem_add(problems, entry->file, entry->line, "%s %s: %s", title, o->name, error.text);
     }

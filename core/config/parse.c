@@ -9,9 +9,6 @@
 
 #include "config/internal.h"
 
-/* inih's INI_MAX_LINE is 200 in distributions, with room for the newline and the end. */
-enum { LONGEST_LINE = 196 };
-
 struct parser {
     const char *text;
     size_t length, at;
@@ -36,60 +33,53 @@ static char *trimmed(struct tn_arena *arena, const char *begin, const char *end)
     return tn_arena_text(arena, begin, (size_t)(end - begin));
 }
 
-/* "[kind:name]": begins a section; problems leave it in place so that its keys can still be read without noise. */
+/* Puts a header's kind and name into the list, unless it is there already. A kind that does not exist gets a problem
+ * and a section all the same, so that its keys can be read without noise. */
+static void add_section(struct parser *parser, const char *kind, const char *name)
+{
+    struct tn_section section = {.kind = kind, .name = name};
+    const struct tn_section *twin = tn__config_find(parser->config, kind, name);
+    char text[512];
+    if (twin) {
+        tn_problem_add(parser->problems, parser->path, parser->line, "%s stands twice: first at %s:%u",
+                       tn__section_title(&section, text, sizeof text), twin->file, twin->line);
+        return;
+    }
+    if (!tn__is_section_kind(kind))
+        tn_problem_add(parser->problems, parser->path, parser->line, "unknown section [%.200s]%s", kind,
+                       tn__section_kind_hint(kind, text, sizeof text));
+    if (!tn__config_append(parser->config, kind, name, parser->path, parser->line))
+        parser->out_of_memory = true;
+    else
+        parser->skip_section = false;
+}
+
+/* "[kind:name]" begins a section. */
 static void begin_section(struct parser *parser, const char *begin, const char *end)
 {
     struct tn_arena *arena = &parser->config->arena;
-    const char *close = memchr(begin, ']', (size_t)(end - begin)), *colon;
+    const char *close = memchr(begin, ']', (size_t)(end - begin)), *colon, *rest;
     char *kind, *name;
-    struct tn_section *twin;
     parser->have_section = true;
     parser->skip_section = true;
     if (!close) {
         tn_problem_add(parser->problems, parser->path, parser->line, "a section header needs a closing `]`");
         return;
     }
-    for (const char *rest = close + 1; rest < end; rest++) {
-        if (*rest == ';' || *rest == '#')
-            break;
-        if (!isspace((unsigned char)*rest)) {
-            tn_problem_add(parser->problems, parser->path, parser->line,
-                           "text after `]`: put keys on lines of their own");
-            break;
-        }
-    }
+    for (rest = close + 1; rest < end && isspace((unsigned char)*rest);)
+        rest++;
+    if (rest < end && *rest != ';' && *rest != '#')
+        tn_problem_add(parser->problems, parser->path, parser->line, "text after `]`: put keys on lines of their own");
     colon = memchr(begin, ':', (size_t)(close - begin));
     kind = trimmed(arena, begin + 1, colon ? colon : close);
     name = colon ? trimmed(arena, colon + 1, close) : tn_arena_string(arena, "");
-    if (!kind || !name) {
+    if (!kind || !name)
         parser->out_of_memory = true;
-        return;
-    }
-    twin = tn__config_find(parser->config, kind, name);
-    if (twin) {
+    else if (!kind[0] || (colon && !name[0]))
         tn_problem_add(parser->problems, parser->path, parser->line,
-                       colon ? "[%s:%s] stands twice: first at %s:%u" : "[%s%s] stands twice: first at %s:%u", kind,
-                       name, twin->file, twin->line);
-        return;
-    }
-    {
-        bool known = false;
-        for (const char *const *k = tn__section_kinds; *k; k++)
-            known = known || strcmp(*k, kind) == 0;
-        if (!known) {
-            const char *near = tn_nearest(kind, tn__section_kinds);
-            tn_problem_add(
-                parser->problems, parser->path, parser->line,
-                near ? "unknown section [%s]; did you mean [%s]?"
-                     : "unknown section [%s]; sections are experiment, plugins, data, source, augment, strategy, "
-                       "layer, block, loss, optimizer, schedule, metric, callback, device",
-                kind, near);
-        }
-    }
-    if (!tn__config_append(parser->config, kind, name, parser->path, parser->line))
-        parser->out_of_memory = true;
+                       "an empty name: a section is [kind] or [kind:name]");
     else
-        parser->skip_section = false;
+        add_section(parser, kind, name);
 }
 
 /* Called by inih for a `key = value` line that next_line() just handed over. */
@@ -131,6 +121,7 @@ static bool judge_line(struct parser *parser, const char **begin, const char **e
 {
     if (memchr(*begin, '\0', (size_t)(*end - *begin))) {
         tn_problem_add(parser->problems, parser->path, parser->line, "a zero byte: this is not a text file");
+        parser->at = parser->length;
         return false;
     }
     while (*begin < *end && isspace((unsigned char)**begin))
@@ -151,12 +142,24 @@ static bool judge_line(struct parser *parser, const char **begin, const char **e
                        (int)(*end - *begin > 80 ? 80 : *end - *begin), *begin);
         return false;
     }
-    if (*end - *begin > LONGEST_LINE) {
-        tn_problem_add(
-            parser->problems, parser->path, parser->line,
-            "the line has %zu bytes; lines of up to %d bytes can be read (split a list over `include`d files, or "
-            "use `${section.key}`)",
-            (size_t)(*end - *begin), LONGEST_LINE);
+    return true;
+}
+
+/* Whether inih reads the line as it stands; `size` is what its buffer holds with the newline and the end. */
+static bool suits_inih(struct parser *parser, const char *begin, const char *end, int size)
+{
+    const char *equals = memchr(begin, '=', (size_t)(end - begin));
+    if (end - begin > size - 2) {
+        tn_problem_add(parser->problems, parser->path, parser->line,
+                       "the line has %zu bytes, and at most %d can be read (split a list over `include`d files, or "
+                       "use ${section.key})",
+                       (size_t)(end - begin), size - 2);
+        return false;
+    }
+    /* inih also splits at ':'; in a key it is an error here, in a value it is text. */
+    if (memchr(begin, ':', (size_t)(equals - begin))) {
+        tn_problem_add(parser->problems, parser->path, parser->line, "`:` in the key `%.*s`", (int)(equals - begin),
+                       begin);
         return false;
     }
     return true;
@@ -173,15 +176,7 @@ static char *next_line(char *buffer, int size, void *stream)
         parser->line++;
         if (!end)
             end = all_end;
-        if (judge_line(parser, &begin, &end) && end - begin + 2 <= size) {
-            const char *equals = memchr(begin, '=', (size_t)(end - begin)),
-                       *colon = memchr(begin, ':', (size_t)(end - begin));
-            /* inih also splits at ':'; a colon inside a key is an error here, in a value it is text. */
-            if (colon && colon < equals) {
-                tn_problem_add(parser->problems, parser->path, parser->line, "`:` in the key `%.*s`",
-                               (int)(equals - begin), begin);
-                continue;
-            }
+        if (judge_line(parser, &begin, &end) && suits_inih(parser, begin, end, size)) {
             memcpy(buffer, begin, (size_t)(end - begin));
             buffer[end - begin] = '\n';
             buffer[end - begin + 1] = '\0';

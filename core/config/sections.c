@@ -3,9 +3,33 @@
 
 #include <stdlib.h>
 
-const char *const tn__section_kinds[] = {"experiment", "plugins", "data",     "source", "augment",
-                                         "strategy",   "layer",   "block",    "loss",   "optimizer",
-                                         "schedule",   "metric",  "callback", "device", NULL};
+static const char *const section_kinds[] = {"experiment", "plugins", "data",     "source", "augment",
+                                            "strategy",   "layer",   "block",    "loss",   "optimizer",
+                                            "schedule",   "metric",  "callback", "device", NULL};
+
+bool tn__is_section_kind(const char *kind)
+{
+    for (const char *const *known = section_kinds; *known; known++)
+        if (strcmp(*known, kind) == 0)
+            return true;
+    return false;
+}
+
+const char *tn__section_kind_hint(const char *kind, char *buffer, size_t size)
+{
+    const char *near = tn_nearest(kind, section_kinds);
+    size_t used;
+    if (near) {
+        (void)snprintf(buffer, size, "; did you mean [%s]?", near);
+        return buffer;
+    }
+    (void)snprintf(buffer, size, "; known are");
+    for (const char *const *known = section_kinds; *known; known++) {
+        used = strlen(buffer);
+        (void)snprintf(buffer + used, size - used, "%s %s", known == section_kinds ? "" : ",", *known);
+    }
+    return buffer;
+}
 
 struct tn_entry *tn__section_find(const struct tn_section *section, const char *key)
 {
@@ -58,6 +82,38 @@ const char *tn__section_title(const struct tn_section *section, char *buffer, si
 {
     (void)snprintf(buffer, size, section->name[0] ? "[%s:%s]" : "[%s]", section->kind, section->name);
     return buffer;
+}
+
+bool tn__section_has(const struct tn_section *section, const char *key, const char *value)
+{
+    const struct tn_entry *entry = tn__section_find(section, key);
+    return entry && strcmp(entry->value, value) == 0;
+}
+
+const char *tn__value_fault(const char *value)
+{
+    if (strpbrk(value, "\r\n"))
+        return "a value cannot have a line break";
+    for (const char *c = value; *c; c++)
+        if ((*c == ';' || *c == '#') && c > value && (c[-1] == ' ' || c[-1] == '\t'))
+            return "a value cannot have ` ;` or ` #`, where a comment begins";
+    return NULL;
+}
+
+bool tn__next_item(const char **rest, const char **item, size_t *length)
+{
+    const char *end;
+    if (!**rest)
+        return false;
+    *item = *rest;
+    end = *rest + strcspn(*rest, ",");
+    *rest = *end ? end + 1 : end;
+    while (*item < end && (**item == ' ' || **item == '\t'))
+        ++*item;
+    while (end > *item && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    *length = (size_t)(end - *item);
+    return true;
 }
 
 bool tn__is_block_member(const struct tn_config *config, const struct tn_section *section)

@@ -16,11 +16,21 @@ const char *tn_option_kind_name(uint32_t kind)
     return kind < TN_COUNT_OF(names) ? names[kind] : "?";
 }
 
-/* strtod in the C locale. */
+/* strtod in the C locale, for decimal numbers only: no hexadecimal ones, no "inf", no "nan". Without a number `*end` is
+ * `text`. */
 static double number_at(const char *text, char **end)
 {
-    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+    locale_t plain;
     double value;
+    const char *digits = text;
+    while (isspace((unsigned char)*digits))
+        digits++;
+    digits += *digits == '+' || *digits == '-';
+    if ((!isdigit((unsigned char)*digits) && *digits != '.') || (digits[0] == '0' && tolower(digits[1]) == 'x')) {
+        *end = (char *)text;
+        return 0.0;
+    }
+    plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (plain == (locale_t)0)
         return strtod(text, end);
     value = strtod_l(text, end, plain);
@@ -33,6 +43,8 @@ static tn_status parse_number(const char *text, double *value, struct tn_error *
 {
     char *end;
     *value = number_at(text, &end);
+    while (end != text && isspace((unsigned char)*end))
+        end++;
     if (end != text && *end == '/') {
         char *last;
         double divisor = number_at(end + 1, &last);
@@ -41,7 +53,7 @@ static tn_status parse_number(const char *text, double *value, struct tn_error *
             end = last;
         }
     }
-    if (end == text || *end != '\0' || !isfinite(*value) || strpbrk(text, "xX"))
+    if (end == text || *end != '\0' || !isfinite(*value))
         return tn_fail(error, TN_INVALID, "`%s` is not a number (a quotient such as 1/255 is fine)", text);
     return TN_OK;
 }
@@ -51,10 +63,10 @@ static tn_status in_range(const struct tn_option *option, double value, struct t
     if (value >= option->minimum && value <= option->maximum)
         return TN_OK;
     if (isinf(option->maximum))
-        return tn_fail(error, TN_INVALID, "%.10g is too small: at least %.10g", value, option->minimum);
+        return tn_fail(error, TN_INVALID, "%.15g is too small: at least %.15g", value, option->minimum);
     if (isinf(option->minimum))
-        return tn_fail(error, TN_INVALID, "%.10g is too large: at most %.10g", value, option->maximum);
-    return tn_fail(error, TN_INVALID, "%.10g is outside %.10g..%.10g", value, option->minimum, option->maximum);
+        return tn_fail(error, TN_INVALID, "%.15g is too large: at most %.15g", value, option->maximum);
+    return tn_fail(error, TN_INVALID, "%.15g is outside %.15g..%.15g", value, option->minimum, option->maximum);
 }
 
 static tn_status parse_whole(const struct tn_option *option, const char *text, int64_t *value, struct tn_error *error)
@@ -114,7 +126,7 @@ static tn_status parse_size(const struct tn_option *option, const char *text, st
         if (end == second)
             end = (char *)"?";
     }
-    if (*end != '\0' || height > INT32_MAX || width > INT32_MAX)
+    if (*end != '\0' || height > INT32_MAX || width > INT32_MAX || height < INT32_MIN || width < INT32_MIN)
         return tn_fail(error, TN_INVALID, "`%s` is not a size such as 3 or 150x150 (height x width)", text);
     if (in_range(option, (double)height, error) != TN_OK || in_range(option, (double)width, error) != TN_OK)
         return TN_INVALID;
@@ -179,6 +191,8 @@ static tn_status parse_duration(const struct tn_option *option, const char *text
             if (i == TN_COUNT_OF(units))
                 return tn_fail(error, TN_INVALID, "`%s` is not a duration such as 90s, 10m or 11h30m", text);
             factor = units[i].seconds;
+        } else if (at != text || *end) {
+            return tn_fail(error, TN_INVALID, "`%s` is not a duration such as 90s, 10m or 11h30m", text);
         }
         *seconds += value * factor;
         at = end + length;
@@ -238,7 +252,7 @@ static tn_status parse_text(const struct tn_option *option, const char *text, co
 {
     if ((option->flags & TN_OPTION_IS_REQUIRED) && !*text)
         return tn_fail(error, TN_INVALID, "is empty");
-    if ((option->flags & TN_OPTION_IS_PATH) && base_file && *text && strcmp(base_file, "command line") != 0)
+    if ((option->flags & TN_OPTION_IS_PATH) && base_file && *text && strcmp(base_file, TN__COMMAND_LINE) != 0)
         *value = tn_path_beside(arena, base_file, text);
     else
         *value = tn_arena_string(arena, text);
@@ -288,11 +302,15 @@ char *tn_option_default_text(const struct tn_option *option, struct tn_arena *ar
         return isnan(option->default_number) ? tn_arena_string(arena, "")
                                              : tn_arena_format(arena, "%.10g", option->default_number);
     case TN_OPTION_BOOL:
+        if (isnan(option->default_number))
+            return tn_arena_string(arena, "");
         return tn_arena_string(arena, option->default_number != 0 ? "yes" : "no");
     case TN_OPTION_ENUM:
         (void)snprintf(copy, sizeof copy, "%s", option->choices ? option->choices : "");
         name = strtok_r(copy, "|", &rest);
-        for (int i = 0; name && i < (int)option->default_number; i++)
+        if (isnan(option->default_number))
+            name = NULL;
+        for (int i = 0; name && i < option->default_number; i++)
             name = strtok_r(NULL, "|", &rest);
         return tn_arena_string(arena, name ? name : "");
     default:
