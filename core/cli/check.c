@@ -56,10 +56,10 @@ static void check_source(struct checking *checking, const char *what, const stru
     for (uint32_t i = 0; info->class_sizes && i < info->class_count; i++)
         least = info->class_sizes[i] < least ? info->class_sizes[i] : least;
     if (info->class_sizes && info->class_count)
-        say(checking, true, what, "%s images in %u classes, the smallest has %llu; %llu batches an epoch", count,
+        say(checking, true, what, "%s images in %u classes, the smallest has %llu; %llu batches in an epoch", count,
             info->class_count, (unsigned long long)least, (unsigned long long)tn_dataset_batches(dataset));
     else
-        say(checking, true, what, "%s images; %llu batches an epoch", count,
+        say(checking, true, what, "%s images; %llu batches in an epoch", count,
             (unsigned long long)tn_dataset_batches(dataset));
 }
 

@@ -26,6 +26,7 @@ struct printer {
     const struct options *options;
     const struct tn_experiment *experiment;
     uint64_t rows;
+    int name_width; /* of the table: the longest name so far */
 };
 
 struct guess {
@@ -133,7 +134,9 @@ static void print_row_csv(struct printer *printer, const char *name, const float
 static void print_row_plain(struct printer *printer, const char *name, const float *scores, int32_t count, int64_t top)
 {
     char number[16];
-    printf("%-32s", name);
+    int length = (int)strlen(name);
+    printer->name_width = length > printer->name_width ? length : printer->name_width;
+    printf("%-*s", printer->name_width, name);
     for (int64_t n = 0; n < top; n++) {
         struct guess guess = nth_guess(scores, count, n);
         printf("  %-12s %6.2f%%", class_name(printer, guess.class_number, number, sizeof number), 100 * guess.score);
@@ -165,7 +168,7 @@ static tn_status print_row(void *context, const char *name, uint64_t sample, con
 static tn_status predict_all(struct tn_arguments *arguments, struct tn_experiment *experiment, struct tn_error *error)
 {
     const struct options *chosen = arguments->options;
-    struct printer printer = {chosen, experiment, 0};
+    struct printer printer = {chosen, experiment, 0, 24};
     struct tn_dataset *dataset = NULL;
     char notes[512] = "";
     tn_status status = tn_experiment_load_weights(experiment, chosen->weights, notes, sizeof notes, error);

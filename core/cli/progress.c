@@ -1,4 +1,5 @@
 /* progress.c: one repainted line on a terminal; elsewhere plain lines: one every ten seconds and one each epoch. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,16 +8,27 @@
 #define REPAINT_SECONDS 0.1
 #define PLAIN_SECONDS   10.0
 
+static void add_log(struct tn_text *text, const struct tn_log_value *log)
+{
+    double value = log->value;
+    /* Learning rates and tiny losses need their digits, the others four places. */
+    bool tiny = value != 0 && value < 0.001 && value > -0.001;
+    tn_text_format(text, tiny ? "  %s %.2e" : "  %s %.4f", log->name, value);
+}
+
+/* Where a value stands: loss, other values of training, val_loss, others of validation. */
+static int place_of(const struct tn_log_value *log)
+{
+    bool validation = strncmp(log->name, "val_", 4) == 0;
+    return 2 * validation + (strcmp(log->name + (validation ? 4 : 0), "loss") != 0);
+}
+
 void tn_progress_logs(struct tn_text *text, const struct tn_log_value *logs, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        double value = logs[i].value;
-        if (value != value)
-            continue; /* not known yet */
-        /* Learning rates and tiny losses need their digits, the others four places. */
-        bool tiny = value != 0 && value < 0.001 && value > -0.001;
-        tn_text_format(text, tiny ? "  %s %.2e" : "  %s %.4f", logs[i].name, value);
-    }
+    for (int place = 0; place < 4; place++)
+        for (uint32_t i = 0; i < count; i++)
+            if (place_of(&logs[i]) == place && !isnan(logs[i].value)) /* NaN: not known yet, or lost */
+                add_log(text, &logs[i]);
 }
 
 static void add_counts(struct tn_text *text, const struct tn_progress *progress)

@@ -47,8 +47,9 @@ static int say_end(struct tn_console *console, const struct tn_experiment *exper
     if (status != TN_OK)
         return tn_console_fail(console, status, error);
     if (!console->quiet) {
-        tn_console_say(console, TN_LOG_INFO, "done: %d epochs, %llu steps%s%s; see %s", result->epochs_done,
-                       (unsigned long long)result->steps, result->stopped_because ? "; stopped: " : "",
+        tn_console_say(console, TN_LOG_INFO, "done: %d epoch%s, %llu steps%s%s; see %s", result->epochs_done,
+                       result->epochs_done == 1 ? "" : "s", (unsigned long long)result->steps,
+                       result->stopped_because ? "; stopped: " : "",
                        result->stopped_because ? result->stopped_because : "", experiment->run_directory);
     }
     return TN_EXIT_DONE;

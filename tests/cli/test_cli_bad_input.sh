@@ -21,8 +21,8 @@ nothing_written
 edit 's/^batch_size .*/batch_sise = 8/'
 run train bad.ini
 expect 2
-says "bad.ini:$(line batch_sise): [data] batch_sise"
-says "batch_size"
+says "bad.ini:$(line batch_sise): [data]"
+says '`batch_sise`; did you mean `batch_size`?'
 
 edit 's/^type *= conv2d/type = conv2/'
 run train bad.ini
@@ -110,8 +110,8 @@ expect 2
 says "bad.ini:"
 says "conv1"
 says "other"
-says "14x14x8"
-says "12x12x5"
+says "[14, 14, 8]"
+says "[12, 12, 5]"
 
 # More classes than the network has outputs.
 edit 's/^units.*/units = 5/'
@@ -125,7 +125,7 @@ nothing_written
 run train tiny.ini
 expect 0
 run eval tiny.ini layer:conv1.filters=9 --weights runs/tiny/checkpoints/best.h5
-expect 1
+expect 2
 says "conv1"
 says "best.h5"
 run eval tiny.ini --weights missing.h5

@@ -138,13 +138,13 @@ static const struct tn_augment darken = {
 TN_PLUGIN("test.darken", "1.0.0", "MIT", &darken.type);
 END
     cc -std=c11 -shared -fPIC -I"$TENON_SOURCE/core/include" -o plugins/darken.so plugins/darken.c
-    printf '\n[augment:dark]\ntype = darken\nfactor = 0.4\n' >>tiny.ini
-    run train tiny.ini data.augment=dark experiment.name=dark
+    { cat tiny.ini; printf '\n[augment:dark]\ntype = darken\nfactor = 0.4\n'; } >dark.ini
+    run train dark.ini data.augment=dark experiment.name=dark
     expect 2
     says "darken"
-    TENON_PLUGIN_PATH=$work/plugins run train tiny.ini data.augment=dark experiment.name=dark
+    TENON_PLUGIN_PATH=$work/plugins run train dark.ini data.augment=dark experiment.name=dark
     expect 0
-    run train tiny.ini data.augment=dark experiment.name=darker --plugin-path "$work/plugins"
+    run train dark.ini data.augment=dark experiment.name=darker --plugin-path "$work/plugins"
     expect 0
     TENON_PLUGIN_PATH=$work/plugins run plugin show darken
     expect 0
