@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Bad input: one clear message with file:line where there is one, exit status 2 or 1, nothing half-written.
 # shellcheck source=tests/cli/lib.sh
-. "$TENON_SOURCE/tests/cli/lib.sh"
+. "${TENON_SOURCE:?}/tests/cli/lib.sh" || exit 1
 
 "$tenon" synth data --count 24 --size 16 --classes 3 --quiet >both 2>&1 || fail "tenon synth"
 cp "$here/tiny.ini" .

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Version, help, command lines that are wrong.
 # shellcheck source=tests/cli/lib.sh
-. "$TENON_SOURCE/tests/cli/lib.sh"
+. "${TENON_SOURCE:?}/tests/cli/lib.sh" || exit 1
 
 run --version
 expect 0

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The way of a user: synth, init, check, plan, train, eval, predict, bench; swaps without rebuilding.
 # shellcheck source=tests/cli/lib.sh
-. "$TENON_SOURCE/tests/cli/lib.sh"
+. "${TENON_SOURCE:?}/tests/cli/lib.sh" || exit 1
 
 run synth data --count 60 --size 24 --classes 3
 expect 0
