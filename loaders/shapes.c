@@ -26,8 +26,8 @@ static const struct tn_option shapes_options[] = {
     TN_INT(struct shapes, classes, 6, 2, CLASS_LIMIT, "kinds of figures"),
     TN_INT(struct shapes, start, 0, 0, 1000000000000, "number of the first picture: other numbers, other pictures"),
     TN_INT(struct shapes, seed, 0, 0, 9007199254740992, "another set of pictures; joins the experiment's seed"),
-    TN_FLOAT(struct shapes, noise, 0.06, 0.0, 1.0, "noise in each pixel, as a share of the full range"),
-    TN_FLOAT(struct shapes, contrast, 0.25, 0.01, 0.9, "least difference in brightness of figure and background"),
+    TN_FLOAT(struct shapes, noise, 0.05, 0.0, 1.0, "noise in each pixel, as a share of the full range"),
+    TN_FLOAT(struct shapes, contrast, 0.35, 0.01, 0.9, "least difference in brightness of figure and background"),
     TN_END,
 };
 
@@ -153,14 +153,14 @@ static struct scene draw_scene(const struct shapes *shapes, int32_t figure, stru
     double side = shapes->height < shapes->width ? shapes->height : shapes->width;
     double angle = tn_random_uniform(random, 0, 6.283185307179586);
     scene.cosine = cos(angle), scene.sine = sin(angle);
-    scene.radius = side * tn_random_uniform(random, 0.22, 0.42);
+    scene.radius = side * tn_random_uniform(random, 0.3, 0.45);
     /* The figure may touch the edge, not leave the picture. */
     scene.centre_x = tn_random_uniform(random, 0.95 * scene.radius, shapes->width - 0.95 * scene.radius);
     scene.centre_y = tn_random_uniform(random, 0.95 * scene.radius, shapes->height - 0.95 * scene.radius);
     draw_colour(random, scene.ground);
     for (int c = 0; c < 3; c++) {
-        scene.slope_x[c] = tn_random_uniform(random, -0.25, 0.25);
-        scene.slope_y[c] = tn_random_uniform(random, -0.25, 0.25);
+        scene.slope_x[c] = tn_random_uniform(random, -0.2, 0.2);
+        scene.slope_y[c] = tn_random_uniform(random, -0.2, 0.2);
     }
     /* Bounded, so that an extreme contrast cannot hang: the last try stands. */
     for (int i = 0; i < 64; i++) {

@@ -26,10 +26,30 @@ static double bilinear(const struct tn_image *in, double y, double x, int32_t c)
     return upper * (1 - fy) + lower * fy;
 }
 
+/* The same as bytes: the float value without its scale, rounded. */
+static void check_bytes(const struct tn_image *in, const struct tn_sampling *s, size_t count)
+{
+    struct tn_sampling plain = *s, rounded = *s;
+    unsigned char *bytes = malloc(count + 1);
+    float *floats = malloc(count * sizeof *floats);
+    for (int c = 0; c < 4; c++)
+        plain.scale.scale[c] = 1, plain.scale.shift[c] = 0;
+    rounded.pixel_type = TN_PIXEL_U8;
+    bytes[count] = 77; /* nothing may be written behind the slot */
+    tn_sampling_run(&plain, in, floats);
+    tn_sampling_run(&rounded, in, bytes);
+    ck_assert_int_eq(bytes[count], 77);
+    for (size_t i = 0; i < count; i++)
+        ck_assert_int_eq(bytes[i], (int)(floats[i] + 0.5f));
+    free(bytes);
+    free(floats);
+}
+
 static void check_against_reference(const struct tn_image *in, const struct tn_sampling *s)
 {
     size_t count = (size_t)s->height * (size_t)s->width * (size_t)s->channels;
     float *out = malloc((count + 1) * sizeof *out);
+    check_bytes(in, s, count);
     double centre_y = (s->height - 1) / 2.0, centre_x = (s->width - 1) / 2.0;
     out[count] = -12345; /* nothing may be written behind the slot */
     tn_sampling_run(s, in, out);

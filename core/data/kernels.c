@@ -145,7 +145,7 @@ void tn_kernel_pick_row(const struct tn_kernel *kernel, void *out, int32_t y, in
     }
 }
 
-/* ---- 4-byte pixels to floats: what nearly every picture takes ---- */
+/* ---- 4-byte pixels: what nearly every picture takes ---- */
 
 #if defined(__SSE2__)
 
@@ -162,30 +162,57 @@ static inline __m128 blend_four(const unsigned char *upper, const unsigned char 
     return _mm_add_ps(a, _mm_mul_ps(_mm_sub_ps(c, a), down));
 }
 
-static void walk_four_bytes(const struct tn_kernel *kernel, void *out, const struct tn_walk *walk)
+/* Both write all four channels where they may: that spills into the next pixel, which is written after it. */
+
+static inline void store_floats(float *out, __m128 value, bool all, size_t channels)
+{
+    if (all) {
+        _mm_storeu_ps(out, value);
+        return;
+    }
+    float four[4];
+    _mm_storeu_ps(four, value);
+    memcpy(out, four, channels * sizeof *out);
+}
+
+/* Rounded as to_byte() does. */
+static inline void store_bytes(unsigned char *out, __m128 value, bool all, size_t channels)
+{
+    __m128i whole = _mm_cvttps_epi32(_mm_add_ps(value, _mm_set1_ps(0.5f)));
+    whole = _mm_packs_epi32(whole, whole);
+    int32_t four = _mm_cvtsi128_si32(_mm_packus_epi16(whole, whole));
+    memcpy(out, &four, all ? sizeof four : channels);
+}
+
+static inline void walk_four_bytes(const struct tn_kernel *kernel, unsigned char *write, const struct tn_walk *walk,
+                                   bool to_bytes)
 {
     const struct tn_image *in = kernel->in;
     const unsigned char *pixels = in->pixels;
-    const size_t row = (size_t)in->width * 4;
-    const int32_t channels = kernel->channels;
+    const size_t row = (size_t)in->width * 4, channels = (size_t)kernel->channels;
+    const size_t pixel_bytes = channels * (to_bytes ? 1 : sizeof(float));
     const __m128 scale = _mm_loadu_ps(kernel->scale.scale), shift = _mm_loadu_ps(kernel->scale.shift);
     int64_t y = fixed(walk->y), x = fixed(walk->x);
     int64_t step_y = walk->count > 1 ? fixed(walk->step_y) : 0, step_x = walk->count > 1 ? fixed(walk->step_x) : 0;
-    /* A store of four floats spills into the next pixel, which is written after it; not so at the end of a row. */
     int32_t spilling = walk->count - (walk->ends_row && channels < 4);
-    float *write = out;
-    for (int32_t i = 0; i < walk->count; i++, y += step_y, x += step_x, write += channels) {
+    for (int32_t i = 0; i < walk->count; i++, y += step_y, x += step_x, write += pixel_bytes) {
         const unsigned char *upper = pixels + (size_t)(y >> 32) * row + (size_t)(x >> 32) * 4;
         __m128 value = blend_four(upper, upper + row, _mm_set1_ps(fraction(x)), _mm_set1_ps(fraction(y)));
-        value = _mm_add_ps(_mm_mul_ps(value, scale), shift);
-        if (i < spilling) {
-            _mm_storeu_ps(write, value);
-        } else {
-            float last[4];
-            _mm_storeu_ps(last, value);
-            memcpy(write, last, (size_t)channels * sizeof *write);
-        }
+        if (to_bytes)
+            store_bytes(write, value, i < spilling, channels);
+        else
+            store_floats((float *)(void *)write, _mm_add_ps(_mm_mul_ps(value, scale), shift), i < spilling, channels);
     }
+}
+
+static void walk_to_floats(const struct tn_kernel *kernel, void *out, const struct tn_walk *walk)
+{
+    walk_four_bytes(kernel, out, walk, false);
+}
+
+static void walk_to_bytes(const struct tn_kernel *kernel, void *out, const struct tn_walk *walk)
+{
+    walk_four_bytes(kernel, out, walk, true);
 }
 
 #endif
@@ -195,8 +222,8 @@ struct tn_kernel tn_kernel_choose(const struct tn_image *in, int32_t channels, i
 {
     struct tn_kernel kernel = {in, channels, pixel_type, nearest, *scale, nearest ? walk_nearest : walk_plain};
 #if defined(__SSE2__)
-    if (!nearest && in->channels == 4 && in->pixel_type == TN_PIXEL_U8 && pixel_type == TN_PIXEL_F32)
-        kernel.walk = walk_four_bytes;
+    if (!nearest && in->channels == 4 && in->pixel_type == TN_PIXEL_U8 && channels >= 3)
+        kernel.walk = pixel_type == TN_PIXEL_U8 ? walk_to_bytes : walk_to_floats;
 #endif
     return kernel;
 }

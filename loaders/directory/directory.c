@@ -240,6 +240,8 @@ static void warn_of_parts(const struct directory *directory)
 {
     static const char *const parts[] = {"train", "training", "val", "valid", "validation", "test", "testing"};
     const struct index *index = &directory->index;
+    if (index->class_count == 0)
+        return;
     for (uint32_t i = 0; i < index->class_count; i++) {
         size_t k = 0;
         while (k < sizeof parts / sizeof *parts && strcmp(index->classes[i], parts[k]) != 0)
@@ -289,9 +291,10 @@ static tn_status directory_scan(void *self, const struct tn_source_request *requ
         status = check_found(directory, request, error);
     if (status != TN_OK)
         return status;
-    say_left_out(directory);
-    if (index->class_count)
+    if (request->subset != TN_SUBSET_VALIDATION) { /* the training part of the same folder has said it */
+        say_left_out(directory);
         warn_of_parts(directory);
+    }
     int needs_classes = request->class_mode != TN_CLASS_NONE && request->class_mode != TN_CLASS_INPUT;
     info->class_count = needs_classes ? index->class_count : 0;
     info->classes = needs_classes ? index->classes : NULL;
