@@ -171,7 +171,8 @@ static void add_network(struct tn_text *text, const struct tn_look *look, const 
                       "padding     = same\n");
     add_key(text, "batch norm has its own", "use_bias    = no");
     tn_text_add(text, "\n[layer:stage/norm]\n"
-                      "type = batch_normalization\n\n"
+                      "type     = batch_normalization\n"
+                      "momentum = 0.9            ; few steps an epoch: the moving statistics have to keep up\n\n"
                       "[layer:stage/relu]\n"
                       "type       = activation\n"
                       "activation = relu\n\n"
