@@ -6,6 +6,8 @@
 
 #define TN__COMMAND_LINE "command line" /* `file` of what an override set */
 
+enum { TN__LONGEST_NAME = 128 }; /* of a section that somebody writes; blocks put longer ones together */
+
 /* ---- reading (parse.c, include.c) ---- */
 /* Reads INI text into sections in order. Values are raw. */
 tn_status tn__config_parse(const char *text, size_t length, const char *path, struct tn_config *config,

@@ -15,6 +15,14 @@ static const char *trimmed(struct tn_arena *arena, const char *begin, const char
     return tn_arena_text(arena, begin, (size_t)(end - begin));
 }
 
+/* A name that no file could say; the resolved experiment has to be readable again. */
+static bool is_unwritable(const struct override *override)
+{
+    return tn__value_fault(override->name) || tn__value_fault(override->key) || strpbrk(override->name, "[]") ||
+           strchr("[;#", override->key[0]) || strchr(override->key, ':') || strlen(override->name) > TN__LONGEST_NAME ||
+           strlen(override->key) > TN__LONGEST_NAME;
+}
+
 /* Splits at the first `=`, and what is before it at its last `.`; problems say what is wrong with the text. */
 static tn_status split(struct tn_config *config, const char *text, struct override *override,
                        struct tn_problems *problems)
@@ -38,7 +46,7 @@ static tn_status split(struct tn_config *config, const char *text, struct overri
     if (!override->kind || !override->name || !override->key || !override->value)
         return TN_NO_MEMORY;
     fault = tn__value_fault(override->value);
-    if (!override->kind[0] || !override->key[0] || (colon && !override->name[0]))
+    if (!override->kind[0] || !override->key[0] || (colon && !override->name[0]) || is_unwritable(override))
         fault = "expected section.key=value, e.g. data.batch_size=16 or layer:conv1.filters=64";
     else if (strcmp(override->key, "include") == 0 && strcmp(override->kind, "experiment") == 0)
         fault = "`include` belongs into a file: files are read before the command line counts";

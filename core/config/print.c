@@ -31,12 +31,11 @@ static void add_entry(const struct tn_entry *entry, int key, int value, bool wit
 
 tn_status tn_config_print(const struct tn_config *config, bool with_places, struct tn_text *text)
 {
-    char title[512];
     for (size_t i = 0; i < config->section_count; i++) {
         const struct tn_section *section = &config->sections[i];
         int key, value;
         measure(section, &key, &value);
-        tn_text_format(text, "%s%s\n", i ? "\n" : "", tn__section_title(section, title, sizeof title));
+        tn_text_format(text, "%s[%s%s%s]\n", i ? "\n" : "", section->kind, section->name[0] ? ":" : "", section->name);
         for (size_t k = 0; k < section->entry_count; k++)
             add_entry(&section->entries[k], key, value, with_places, text);
     }
