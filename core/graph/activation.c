@@ -52,7 +52,7 @@ bool tn_activation_uses_output(const struct tn_activation *activation)
 {
     switch (activation->function) {
     case TN_RELU: /* with a threshold or a slope that turns the sign, the output does not tell which side x was on */
-        return activation->gamma == 0.0f && activation->alpha >= 0.0f;
+        return !tn_activation_needs_input(activation);
     case TN_SIGMOID:
     case TN_TANH:
     case TN_EXPONENTIAL:

@@ -341,9 +341,12 @@ TN_UNUSED static inline int32_t tn_activation_needs_input(const struct tn_activa
     case TN_SILU:
     case TN_HARD_SILU:
     case TN_MISH:
+    case TN_HARD_TANH: /* as for RELU: at the limit itself the gradient passes, beyond it does not */
         return 1;
-    case TN_RELU: /* slope: the sign of y tells the side only while 0 <= slope and nothing is shifted */
-        return activation->alpha < 0.0f || activation->gamma != 0.0f;
+    case TN_RELU: /* slope: the sign of y tells the side only while 0 <= slope and nothing is shifted. relu6 does not
+                     pass at its limit, others do, so that for them y at the limit is not enough */
+        return activation->alpha < 0.0f || activation->gamma != 0.0f ||
+               (activation->beta > 0.0f && activation->beta != 6.0f);
     case TN_ELU:
     case TN_CELU:
         return activation->alpha <= 0.0f;

@@ -41,7 +41,9 @@ FORWARD(mish, y = x * tn_tanhf(tn_softplusf(x)))
 FORWARD(log_sigmoid, y = -tn_softplusf(-x))
 FORWARD(hard_tanh, y = x < -1.0f ? -1.0f : x; y = y > 1.0f ? 1.0f : y)
 
-/* ---- the gradients: d = dx / dy from x, or from y ---- */
+/* ---- the gradients: d = dx / dy from x, or from y. Where branches meet they are TensorFlow's, which the golden cases
+ * hold exactly: clips pass at their limits, relu6 does not, and celu, a sum of a maximum and a minimum, passes twice
+ * at 0. ---- */
 
 #define BACKWARD(name_, from_, ...)                                                                                    \
     TN_VECTOR static void backward_##name_(const float *x0, const float *x1, const float *x2, float *y0,               \
@@ -58,14 +60,16 @@ FORWARD(hard_tanh, y = x < -1.0f ? -1.0f : x; y = y > 1.0f ? 1.0f : y)
     }
 
 BACKWARD(plain_relu, y, d = y > 0.0f ? 1.0f : 0.0f)
-BACKWARD(relu_x, x, float limit = b > 0.0f ? b : INFINITY; d = x > c ? 1.0f : a; d = x >= limit ? 0.0f : d)
+BACKWARD(relu_x, x, float limit = b > 0.0f ? b : INFINITY; float at_limit = b == 6.0f && c == 0.0f ? 0.0f : 1.0f;
+         float at_threshold = c == 0.0f ? a : 0.0f; d = x > c ? 1.0f : a; d = x == c ? at_threshold : d;
+         d = x > limit ? 0.0f : d; d = x == limit ? at_limit : d)
 BACKWARD(relu_y, y, float limit = b > 0.0f ? b : INFINITY; d = y > 0.0f ? 1.0f : a; d = y >= limit ? 0.0f : d)
 BACKWARD(elu_x, x, float e = a * tn_expf(x); d = x > 0.0f ? 1.0f : e)
 BACKWARD(elu_y, y, float e = y + a; d = y > 0.0f ? 1.0f : e)
-BACKWARD(celu_x, x, float e = tn_expf(x / a); d = x > 0.0f ? 1.0f : e)
-BACKWARD(celu_y, y, float e = y / a + 1.0f; d = y > 0.0f ? 1.0f : e)
-BACKWARD(selu_x, x, float e = selu_scale * selu_alpha * tn_expf(x); d = x > 0.0f ? selu_scale : e)
-BACKWARD(selu_y, y, float e = y + selu_scale * selu_alpha; d = y > 0.0f ? selu_scale : e)
+BACKWARD(celu_x, x, float e = tn_expf(x / a); d = x > 0.0f ? 1.0f : e; d = x == 0.0f ? 2.0f : d)
+BACKWARD(celu_y, y, float e = y / a + 1.0f; d = y > 0.0f ? 1.0f : e; d = y == 0.0f ? 2.0f : d)
+BACKWARD(selu_x, x, float e = selu_scale * selu_alpha * tn_expf(x); d = x >= 0.0f ? selu_scale : e)
+BACKWARD(selu_y, y, float e = y + selu_scale * selu_alpha; d = y >= 0.0f ? selu_scale : e)
 BACKWARD(sigmoid_x, x, float s = tn_sigmoidf(x); d = s * (1.0f - s))
 BACKWARD(sigmoid_y, y, d = y * (1.0f - y))
 BACKWARD(tanh_x, x, float t = tn_tanhf(x); d = 1.0f - t * t)
@@ -88,7 +92,7 @@ BACKWARD(hard_silu, x, float s = (x + 3.0f) * (1.0f / 6); float m = (2.0f * x + 
 BACKWARD(mish, x, float t = tn_tanhf(tn_softplusf(x)); d = t + x * (1.0f - t * t) * tn_sigmoidf(x))
 BACKWARD(log_sigmoid_x, x, d = tn_sigmoidf(-x))
 BACKWARD(log_sigmoid_y, y, d = -tn_expm1f(y))
-BACKWARD(hard_tanh, x, d = x > -1.0f ? 1.0f : 0.0f; d = x < 1.0f ? d : 0.0f)
+BACKWARD(hard_tanh, x, d = x >= -1.0f ? 1.0f : 0.0f; d = x <= 1.0f ? d : 0.0f)
 
 /* ---- the table ---- */
 
@@ -114,7 +118,7 @@ static const struct function functions[] = {
     [TN_MISH] = {forward_mish, backward_mish, NULL, true},
     [TN_CELU] = {forward_celu, backward_celu_x, backward_celu_y, true},
     [TN_LOG_SIGMOID] = {forward_log_sigmoid, backward_log_sigmoid_x, backward_log_sigmoid_y, false},
-    [TN_HARD_TANH] = {forward_hard_tanh, backward_hard_tanh, backward_hard_tanh, true},
+    [TN_HARD_TANH] = {forward_hard_tanh, backward_hard_tanh, NULL, true},
 };
 
 static bool is_plain_relu(const struct tn_activation *a)
