@@ -20,25 +20,40 @@ extern const struct tn_template tn_templates[]; /* ends with NULL */
 bool tn_child_run(void (*body)(void *context, int out), void *context, double seconds, struct tn_text *said, char *how,
                   size_t how_size);
 
-/* ---- plugin_check_….c: one file for each kind that has checks of its own ---- */
+/* ---- plugin_check….c: tries to break one type, in a child process ---- */
 
-/* A running check, in the child. Lines begin with '+' (passed), '-' (failed) or '.' (a remark). */
 struct tn_checker {
-    int out;
+    int out; /* where the lines go that the parent reads */
     struct tn_registry *registry;
-    const struct tn_type *type;
-    uint64_t draws; /* of the checker's own random numbers */
+    const struct tn_type *type; /* the host's full-size copy */
+    const char *const *values;  /* "key=value" that the user gave for the options */
+    size_t value_count;
+    struct tn_random random;
+    uint32_t failures; /* of this group */
 };
+/* What is tried next: said of a crash. */
+TN_PRINTF(2, 3) void tn_check_step(struct tn_checker *checker, const char *format, ...);
 TN_PRINTF(2, 3) void tn_check_pass(struct tn_checker *checker, const char *format, ...);
 TN_PRINTF(2, 3) void tn_check_fail(struct tn_checker *checker, const char *format, ...);
 TN_PRINTF(2, 3) void tn_check_remark(struct tn_checker *checker, const char *format, ...);
-/* An instance with the smallest set of options that open() may expect: defaults, and for required ones their lower
- * bound or a plain text. NULL when it refuses them, with a remark: options of a type may depend on each other. */
+/* An instance with defaults, something for each required option, the user's values, and `key` = `value` (NULL: none).
+ * NULL with the reason in `why` when the type refuses; that it refuses without a reason is a failed check. */
+struct tn_instance *tn_check_open(struct tn_checker *checker, const char *key, const char *value, char *why,
+                                  size_t why_size);
+/* The same with defaults, and a remark when it is refused. */
 struct tn_instance *tn_check_instance(struct tn_checker *checker);
-/* Memory with guard bytes around it; broken() tells whether they were touched. */
-void *tn_guarded_new(uint64_t bytes);
-bool tn_guarded_broken(const void *memory);
+/* Fails when `status` is a failure without a text; false = it was a failure. */
+bool tn_check_status(struct tn_checker *checker, const char *what, tn_status status, const struct tn_error *error);
+
+/* Memory that ends at a page that cannot be touched, with guard bytes on both sides: reading or writing far beyond
+ * crashes, a little beyond is found by tn_guarded_intact. Floats are aligned to 16 bytes; `bytes` are not aligned and
+ * end exactly at the page. Ends the child when memory is out. */
+void *tn_guarded_bytes(uint64_t bytes);
+float *tn_guarded_floats(uint64_t count);
+bool tn_guarded_intact(const void *memory);
 void tn_guarded_free(void *memory);
+void tn_check_fill(struct tn_checker *checker, float *values, uint64_t count, double low, double high);
+bool tn_check_finite(const float *values, uint64_t count);
 
 void tn_check_options(struct tn_checker *checker);
 void tn_check_source(struct tn_checker *checker);
@@ -50,6 +65,5 @@ void tn_check_metric(struct tn_checker *checker);
 void tn_check_optimizer(struct tn_checker *checker);
 void tn_check_schedule(struct tn_checker *checker);
 void tn_check_callback(struct tn_checker *checker);
-void tn_check_format(struct tn_checker *checker);
 
 #endif

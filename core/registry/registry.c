@@ -142,7 +142,26 @@ tn_status tn_registry_open(const char *const *paths, struct tn_registry **regist
     for (size_t i = 0; status == TN_OK && i < r->folder_count; i++)
         status = list_folder(r, r->folders[i]);
     if (status != TN_OK) {
-        tn_registry_close(&r);
+        if (r)
+            tn_registry_close(&r);
+        return tn_fail(error, status, "no memory for the list of plugins");
+    }
+    *registry = r;
+    return TN_OK;
+}
+
+tn_status tn_registry_open_file(const char *path, struct tn_registry **registry, struct tn_error *error)
+{
+    struct tn_registry *r = calloc(1, sizeof *r);
+    const char *copy = NULL;
+    tn_status status;
+    *registry = NULL;
+    if (r)
+        copy = tn_arena_format(&r->arena, "%s%s", strchr(path, '/') ? "" : "./", path);
+    status = copy ? add_file(r, copy) : TN_NO_MEMORY;
+    if (status != TN_OK) {
+        if (r)
+            tn_registry_close(&r);
         return tn_fail(error, status, "no memory for the list of plugins");
     }
     *registry = r;

@@ -21,6 +21,8 @@ struct tn_registry;
  * (${XDG_DATA_HOME:-~/.local/share}/tenon/plugins), then the install folder (lib/tenon/plugins beside the binary's lib;
  * overridable for tests by TENON_SYSTEM_PLUGINS). Opens nothing yet: files are opened when a type is looked up. */
 tn_status tn_registry_open(const char *const *paths, struct tn_registry **registry, struct tn_error *error);
+/* One file and nothing else, on no search path: to judge a plugin by itself. */
+tn_status tn_registry_open_file(const char *path, struct tn_registry **registry, struct tn_error *error);
 void tn_registry_close(struct tn_registry **registry); /* never dlclose()s */
 /* The type, or NULL with the reason: nearest names, paths searched, and why a file of that name could not be loaded.
  * First opens NAME.so of the kind's index, then, if need be, every other file. */
