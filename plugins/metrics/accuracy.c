@@ -29,25 +29,21 @@ static double weight_of(const struct tn_metric_batch *b, int32_t i)
     return b->weight ? b->weight[i] : 1.0;
 }
 
-static void update_sparse(const void *self, void *state, const struct tn_metric_batch *b)
+/* The class that a sample's target says, whichever form the targets have: a metric may not suit the data set, but it
+ * never reads beyond them. */
+static int32_t label_of(const struct tn_metric_batch *b, int32_t i)
 {
-    struct sums *s = state;
-    (void)self;
-    for (int32_t i = 0; i < b->batch; i++) {
-        double w = weight_of(b, i);
-        s->right += w * (largest(b->prediction + (size_t)i * (size_t)b->classes, b->classes) == (int32_t)b->target[i]);
-        s->total += w;
-    }
+    return b->sparse ? (int32_t)b->target[i]
+                     : largest(b->target + (size_t)i * (size_t)b->target_count, b->target_count);
 }
 
-static void update_categorical(const void *self, void *state, const struct tn_metric_batch *b)
+static void update_classes(const void *self, void *state, const struct tn_metric_batch *b)
 {
     struct sums *s = state;
     (void)self;
     for (int32_t i = 0; i < b->batch; i++) {
-        size_t at = (size_t)i * (size_t)b->classes;
         double w = weight_of(b, i);
-        s->right += w * (largest(b->prediction + at, b->classes) == largest(b->target + at, b->classes));
+        s->right += w * (largest(b->prediction + (size_t)i * (size_t)b->classes, b->classes) == label_of(b, i));
         s->total += w;
     }
 }
@@ -56,6 +52,10 @@ static void update_binary(const void *self, void *state, const struct tn_metric_
 {
     const struct accuracy *o = self;
     struct sums *s = state;
+    if (b->target_count != b->classes) {
+        update_classes(self, state, b);
+        return;
+    }
     for (int32_t i = 0; i < b->batch; i++) {
         double w = weight_of(b, i), right = 0;
         for (int32_t k = 0; k < b->classes; k++) {
@@ -71,10 +71,8 @@ static void update_any(const void *self, void *state, const struct tn_metric_bat
 {
     if (b->classes == 1)
         update_binary(self, state, b);
-    else if (b->sparse)
-        update_sparse(self, state, b);
     else
-        update_categorical(self, state, b);
+        update_classes(self, state, b);
 }
 
 static double value(const void *self, const void *state)
@@ -96,8 +94,8 @@ static double value(const void *self, const void *state)
 
 ACCURACY(accuracy, "accuracy", threshold_options, update_any,
          "share of right answers; binary, categorical or sparse by the shapes");
-ACCURACY(categorical, "categorical_accuracy", NULL, update_categorical, "share of right classes for one-hot targets");
-ACCURACY(sparse, "sparse_categorical_accuracy", NULL, update_sparse, "share of right classes for class numbers");
+ACCURACY(categorical, "categorical_accuracy", NULL, update_classes, "share of right classes for one-hot targets");
+ACCURACY(sparse, "sparse_categorical_accuracy", NULL, update_classes, "share of right classes for class numbers");
 ACCURACY(binary, "binary_accuracy", threshold_options, update_binary, "share of right yes/no answers");
 
 TN_PLUGIN("tenon.metrics.accuracy", TENON_VERSION, "Apache-2.0", &accuracy.type, &categorical.type, &sparse.type,
