@@ -299,7 +299,8 @@ dnnl_status_t tn_norm_forward(dnnl_primitive_desc_t *descriptor, dnnl_engine_t e
 dnnl_status_t tn_norm_backward(dnnl_primitive_desc_t *descriptor, dnnl_engine_t engine,
                                const struct tn_norm_descriptor *n, const_dnnl_primitive_desc_t forward)
 {
-    dnnl_prop_kind_t kind = (n->scale || n->shift) && !n->data_only ? dnnl_backward : dnnl_backward_data;
+    /* 2.6 cannot leave out the gradients of scale and shift. */
+    dnnl_prop_kind_t kind = n->scale || n->shift ? dnnl_backward : dnnl_backward_data;
     dnnl_primitive_attr_t attributes = NULL;
     dnnl_status_t status = make_attributes(&attributes, false);
     if (status != dnnl_success)

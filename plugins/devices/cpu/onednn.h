@@ -62,7 +62,6 @@ struct tn_norm_descriptor {
     bool given_statistics; /* mean and variance are inputs */
     bool inference;        /* nothing is kept for a backward pass */
     bool scale, shift, relu;
-    bool data_only; /* backward: no gradients of scale and shift */
 };
 dnnl_status_t tn_norm_forward(dnnl_primitive_desc_t *descriptor, dnnl_engine_t engine,
                               const struct tn_norm_descriptor *norm);

@@ -191,10 +191,10 @@ void tn_plan_norm_gradient(struct tn_planning *planning)
     argument_if(planning, stage, DNNL_ARG_SCALE, norm, GAMMA);
     /* Not used, but oneDNN 2.6 counts it among the inputs that have to be there. */
     argument_if(planning, stage, DNNL_ARG_SHIFT, norm, BETA);
-    if (norm->descriptor.scale && !norm->descriptor.data_only)
+    if (norm->descriptor.scale)
         tn_plan_argument(planning, stage, DNNL_ARG_DIFF_SCALE, norm->statistics->md,
                          weight_gradient(planning, norm, 1));
-    if (norm->descriptor.shift && !norm->descriptor.data_only)
+    if (norm->descriptor.shift)
         tn_plan_argument(planning, stage, DNNL_ARG_DIFF_SHIFT, norm->statistics->md,
                          weight_gradient(planning, norm, 2));
     if (workspace_bytes(descriptor, &workspace))
