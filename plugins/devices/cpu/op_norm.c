@@ -163,9 +163,6 @@ void tn_plan_norm_gradient(struct tn_planning *planning)
         return;
     norm->descriptor.scale = tn_plan_value(planning, GAMMA) != NULL;
     norm->descriptor.shift = tn_plan_value(planning, BETA) != NULL;
-    /* oneDNN 2.6 has no kernel for the data alone where there is a scale or a shift (a frozen layer): the gradients of
-     * those then go to scratch. */
-    norm->descriptor.data_only = !norm->descriptor.scale && !norm->descriptor.shift;
     if ((op->a.norm.training || op->a.norm.relu) && !tn_plan_value(planning, SAVED)) {
         tn_plan_fail(planning, TN_FAILED, "the gradient of batch normalization needs what its forward op saved");
         return;
