@@ -224,7 +224,8 @@ static const struct {
     {"[layer:]\n[]\n", "exp.ini:1: an empty name: a section is [kind] or [kind:name]\n"
                        "exp.ini:2: an empty name: a section is [kind] or [kind:name]\n"},
     {"[layer:" TEN("0123456789") TEN("0123456789") "]\nx = 1\n[layer:a[b]\n",
-     "exp.ini:1: the name has more than 128 bytes\nexp.ini:3: `[` in the name of a section\n"},
+     "exp.ini:1: the name of a section has more than 128 bytes\n"
+     "exp.ini:3: the name of a section cannot have `[`, `]`, `,` or `${`\n"},
     {"[layers:x]\ntype = y\n", "exp.ini:1: unknown section [layers]; did you mean [layer]?\n"},
     {"[nonsense]\n", "exp.ini:1: unknown section [nonsense]; known are experiment, plugins, data, source, augment, "
                      "strategy, layer, block, loss, optimizer, schedule, metric, callback, device\n"},
@@ -249,13 +250,15 @@ static const struct {
      "exp.ini:3: ${layer:conv2.filters}: there is no section [layer:conv2]; did you mean `layer:conv1`?\n"},
     {"[data]\na = ${env:TENON_NOT_THERE}\n",
      "exp.ini:2: ${env:TENON_NOT_THERE}: the environment has no such variable\n"},
-    {"[data]\na = ${env:TENON_TEST_LINES}\n", "exp.ini:2: ${env:TENON_TEST_LINES}: a value cannot have a line break\n"},
+    {"[data]\na = ${env:TENON_TEST_LINES}\n",
+     "exp.ini:2: ${env:TENON_TEST_LINES}: a name or value cannot have a line break\n"},
     {"[data]\na = ${env:TENON_TEST_REFERENCE}\n",
      "exp.ini:2: ${env:TENON_TEST_REFERENCE}: a variable of the environment cannot refer to another value\n"},
     {"[data]\na = ${filters}\n", "exp.ini:2: ${filters}: expected ${section.key} or ${env:NAME}\n"},
     {"[data]\na = ${}\n", "exp.ini:2: ${}: expected ${section.key} or ${env:NAME}\n"},
     {"[data]\na = ${.}\n", "exp.ini:2: ${.}: there is no section []\n"},
     {"[data]\na = x${data.b\nb = 1\n", "exp.ini:2: `a`: a `${` without its `}`\n"},
+    {"[data]\na = $${data.b}\nb = {x}\n", "exp.ini:2: `a` becomes a `${` by what is put in\n"},
     {"[data]\na = ${data.a}\n", "exp.ini:2: `a` leads back to itself: a -> data.a\n"},
     {"[data]\na = ${data.b}\nb = ${loss.c}\n[loss]\nc = ${data.a}\n",
      "exp.ini:2: `a` leads back to itself: a -> data.b -> loss.c -> data.a\n"
@@ -348,14 +351,14 @@ static const struct {
      "-:0: `data.=1`: expected section.key=value, e.g. data.batch_size=16 or layer:conv1.filters=64\n"},
     {{"layer:a]b.x=1", "data.a:b=1", "data.;x=1", "metric:a\nb.x=1"},
      NULL,
-     "-:0: `layer:a]b.x=1`: expected section.key=value, e.g. data.batch_size=16 or layer:conv1.filters=64\n"
-     "-:0: `data.a:b=1`: expected section.key=value, e.g. data.batch_size=16 or layer:conv1.filters=64\n"
-     "-:0: `data.;x=1`: expected section.key=value, e.g. data.batch_size=16 or layer:conv1.filters=64\n"
-     "-:0: `metric:a\nb.x=1`: expected section.key=value, e.g. data.batch_size=16 or layer:conv1.filters=64\n"},
+     "-:0: `layer:a]b.x=1`: the name of a section cannot have `[`, `]`, `,` or `${`\n"
+     "-:0: `data.a:b=1`: no key is called that\n"
+     "-:0: `data.;x=1`: no key is called that\n"
+     "-:0: `metric:a\nb.x=1`: a name or value cannot have a line break\n"},
     {{"data.x=a ; b", "data.y=a\nb", "experiment.include=x.ini"},
      NULL,
-     "-:0: `data.x=a ; b`: a value cannot have ` ;` or ` #`, where a comment begins\n"
-     "-:0: `data.y=a\nb`: a value cannot have a line break\n"
+     "-:0: `data.x=a ; b`: a name or value cannot have ` ;` or ` #`, where a comment begins\n"
+     "-:0: `data.y=a\nb`: a name or value cannot have a line break\n"
      "-:0: `experiment.include=x.ini`: `include` belongs into a file: files are read before the command line counts\n"},
     {{"data.x=${data.batch}"},
      NULL,

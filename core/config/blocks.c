@@ -99,6 +99,9 @@ static const char *fill_in(struct expansion *expansion, const struct use *use, c
         before = rest;
     }
     tn_text_add(&out, before);
+    if (!out.failed && strstr(out.data, "${"))
+        tn_problem_add(expansion->problems, entry->file, entry->line, "`%s` becomes a `${` by what is put in",
+                       entry->key);
     result = out.failed ? NULL : tn_arena_string(&expansion->config->arena, out.data);
     tn_text_release(&out);
     return result;

@@ -180,7 +180,9 @@ tn_status tn__entry_expand(struct tn_config *config, struct tn_section *section,
     if (!strstr(entry->value, "${"))
         return TN_OK;
     whole = expand_value(&expansion, &step, &out) && !out.failed;
-    if (whole) {
+    if (whole && !expansion.block_member && out.data && strstr(out.data, "${")) {
+        tn_problem_add(problems, entry->file, entry->line, "`%s` becomes a `${` by what is put in", entry->key);
+    } else if (whole) {
         const char *value = tn_arena_string(&config->arena, out.data ? out.data : "");
         entry->value = value ? value : entry->value;
     }

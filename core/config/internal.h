@@ -6,8 +6,6 @@
 
 #define TN__COMMAND_LINE "command line" /* `file` of what an override set */
 
-enum { TN__LONGEST_NAME = 128 }; /* of a section that somebody writes; blocks put longer ones together */
-
 /* ---- reading (parse.c, include.c) ---- */
 /* Reads INI text into sections in order. Values are raw. */
 tn_status tn__config_parse(const char *text, size_t length, const char *path, struct tn_config *config,
@@ -53,6 +51,9 @@ bool tn__section_has(const struct tn_section *section, const char *key, const ch
 /* Whether this is a layer [layer:BLOCK/MEMBER] whose BLOCK is a [block:BLOCK]: a template, not a layer. */
 bool tn__is_block_member(const struct tn_config *config, const struct tn_section *section);
 
+/* What is wrong with the name of a section that somebody writes, as a phrase; NULL = nothing. It has to fit into a
+ * header, into lists such as `inputs`, and into ${…}. */
+const char *tn__name_fault(const char *name);
 /* What a value of the command line or of the environment has that no line of a file could say, as a phrase; NULL =
  * nothing. The resolved experiment has to be readable again. */
 const char *tn__value_fault(const char *value);

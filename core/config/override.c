@@ -15,12 +15,17 @@ static const char *trimmed(struct tn_arena *arena, const char *begin, const char
     return tn_arena_text(arena, begin, (size_t)(end - begin));
 }
 
-/* A name that no file could say; the resolved experiment has to be readable again. */
-static bool is_unwritable(const struct override *override)
+/* What is wrong with the parts, as a phrase: what no file could say, an override cannot either. NULL = nothing. */
+static const char *fault_of(const struct override *override, bool named)
 {
-    return tn__value_fault(override->name) || tn__value_fault(override->key) || strpbrk(override->name, "[]") ||
-           strchr("[;#", override->key[0]) || strchr(override->key, ':') || strlen(override->name) > TN__LONGEST_NAME ||
-           strlen(override->key) > TN__LONGEST_NAME;
+    const char *key = override->key, *fault = tn__name_fault(override->name);
+    if (!override->kind[0] || !key[0] || (named && !override->name[0]))
+        return "expected section.key=value, e.g. data.batch_size=16 or layer:conv1.filters=64";
+    if (!fault && (strchr("[;#", key[0]) || strchr(key, ':') || tn__value_fault(key)))
+        fault = "no key is called that";
+    if (!fault && strcmp(key, "include") == 0 && strcmp(override->kind, "experiment") == 0)
+        fault = "`include` belongs into a file: files are read before the command line counts";
+    return fault ? fault : tn__value_fault(override->value);
 }
 
 /* Splits at the first `=`, and what is before it at its last `.`; problems say what is wrong with the text. */
@@ -45,11 +50,7 @@ static tn_status split(struct tn_config *config, const char *text, struct overri
     override->value = trimmed(arena, equals + 1, text + strlen(text));
     if (!override->kind || !override->name || !override->key || !override->value)
         return TN_NO_MEMORY;
-    fault = tn__value_fault(override->value);
-    if (!override->kind[0] || !override->key[0] || (colon && !override->name[0]) || is_unwritable(override))
-        fault = "expected section.key=value, e.g. data.batch_size=16 or layer:conv1.filters=64";
-    else if (strcmp(override->key, "include") == 0 && strcmp(override->kind, "experiment") == 0)
-        fault = "`include` belongs into a file: files are read before the command line counts";
+    fault = fault_of(override, colon != NULL);
     if (!fault)
         return TN_OK;
     tn_problem_add(problems, NULL, 0, "`%s`: %s", text, fault);

@@ -75,11 +75,9 @@ static void begin_section(struct parser *parser, const char *begin, const char *
     name = colon ? trimmed(arena, colon + 1, close) : tn_arena_string(arena, "");
     if (!kind || !name)
         parser->out_of_memory = true;
-    else if (strlen(kind) > TN__LONGEST_NAME || strlen(name) > TN__LONGEST_NAME)
-        tn_problem_add(parser->problems, parser->path, parser->line, "the name has more than %d bytes",
-                       TN__LONGEST_NAME);
-    else if (strchr(name, '[') || strchr(kind, '['))
-        tn_problem_add(parser->problems, parser->path, parser->line, "`[` in the name of a section");
+    else if (tn__name_fault(kind) || tn__name_fault(name))
+        tn_problem_add(parser->problems, parser->path, parser->line, "%s",
+                       tn__name_fault(kind) ? tn__name_fault(kind) : tn__name_fault(name));
     else if (!kind[0] || (colon && !name[0]))
         tn_problem_add(parser->problems, parser->path, parser->line,
                        "an empty name: a section is [kind] or [kind:name]");

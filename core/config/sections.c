@@ -90,13 +90,23 @@ bool tn__section_has(const struct tn_section *section, const char *key, const ch
     return entry && strcmp(entry->value, value) == 0;
 }
 
+const char *tn__name_fault(const char *name)
+{
+    enum { LONGEST = 128 }; /* blocks put longer ones together */
+    if (strlen(name) > LONGEST)
+        return "the name of a section has more than 128 bytes";
+    if (strpbrk(name, "[],") || strstr(name, "${"))
+        return "the name of a section cannot have `[`, `]`, `,` or `${`";
+    return tn__value_fault(name);
+}
+
 const char *tn__value_fault(const char *value)
 {
     if (strpbrk(value, "\r\n"))
-        return "a value cannot have a line break";
+        return "a name or value cannot have a line break";
     for (const char *c = value; *c; c++)
         if ((*c == ';' || *c == '#') && c > value && (c[-1] == ' ' || c[-1] == '\t'))
-            return "a value cannot have ` ;` or ` #`, where a comment begins";
+            return "a name or value cannot have ` ;` or ` #`, where a comment begins";
     return NULL;
 }
 
