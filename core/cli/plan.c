@@ -40,12 +40,16 @@ static uint64_t total_bytes(const struct tn_plan_report *report, uint64_t data)
     return report->lasting_arena_bytes + report->step_arena_bytes + data;
 }
 
-/* In a plain chain every layer reads the one before it: no column says so. */
+/* In a plain chain every layer reads the one before it: no column has to say so. */
 static bool is_chain(const struct tn_plan_report *report)
 {
-    for (uint32_t i = 0; i < report->layer_count; i++)
-        if (report->layers[i].inputs[0])
+    const char *before = "input";
+    for (uint32_t i = 0; i < report->layer_count; i++) {
+        const struct tn_plan_layer *layer = &report->layers[i];
+        if (layer->inputs[0] && strcmp(layer->inputs, before) != 0)
             return false;
+        before = layer->name;
+    }
     return true;
 }
 
