@@ -141,7 +141,7 @@ struct tn_loop {
     double base_rate;     /* what a schedule starts from */
     bool stop, interrupted, warned_not_finite;
     char stop_reason[256], hint[320];
-    double epoch_begin, wait_seconds;
+    double epoch_begin, phase_begin, training_seconds, wait_seconds;
     uint64_t images;
 };
 tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error);

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "train/internal.h"
 
@@ -23,35 +24,39 @@ static bool asked_to_stop(const struct tn_loop *loop)
 static const char *find_hint(struct tn_loop *loop, double seconds)
 {
     const struct tn_experiment *experiment = loop->experiment;
+    const struct tn_size *size = &experiment->data.target_size;
     double share = seconds > 0 ? loop->wait_seconds / seconds : 0;
+    char workers[64] = "";
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
     if (share < hint_share || seconds < hint_seconds)
         return NULL;
+    if (tn_dataset_workers(experiment->train) < cores)
+        (void)snprintf(workers, sizeof workers, "set data.workers = %ld, ", cores);
     (void)snprintf(loop->hint, sizeof loop->hint,
-                   "%.0f %% of the time goes into waiting for pictures: %sgive data.workers more than %d, or store the "
-                   "pictures at %dx%d",
-                   100 * share, experiment->data.fast_decode ? "" : "set data.fast_decode = yes, ",
-                   tn_dataset_workers(experiment->train), experiment->data.target_size.height,
-                   experiment->data.target_size.width);
+                   "%.0f %% of the time goes into waiting for pictures: %s%sor store them at %dx%d", 100 * share,
+                   workers, experiment->data.fast_decode ? "" : "set data.fast_decode = yes, ", size->height,
+                   size->width);
     return loop->hint;
 }
 
+/* Rates are those of the training part of the epoch, also while it is validated. */
 static void show(struct tn_loop *loop, int32_t phase, uint64_t batch, uint64_t batches)
 {
-    double seconds = tn_seconds_now() - loop->epoch_begin;
-    double rate = seconds > 0 ? (double)loop->images / seconds : 0;
+    double now = tn_seconds_now(), in_phase = now - loop->phase_begin;
+    double training = phase == 0 ? in_phase : loop->training_seconds;
     struct tn_progress progress = {
         .epoch = loop->run.epoch,
         .epochs = loop->run.epochs,
         .batch = batch,
         .batches = batches,
-        .images_per_second = rate,
-        .seconds = seconds,
-        .eta_seconds = batch ? seconds / (double)batch * (double)(batches - batch) : 0,
-        .wait_share = seconds > 0 ? loop->wait_seconds / seconds : 0,
+        .images_per_second = training > 0 ? (double)loop->images / training : 0,
+        .seconds = now - loop->epoch_begin,
+        .eta_seconds = batch && phase != 2 ? in_phase / (double)batch * (double)(batches - batch) : 0,
+        .wait_share = training > 0 ? loop->wait_seconds / training : 0,
         .logs = loop->run.logs,
         .log_count = loop->run.log_count,
         .phase = phase,
-        .hint = phase == 1 ? NULL : find_hint(loop, seconds),
+        .hint = phase == 1 ? NULL : find_hint(loop, training),
     };
     if (loop->request->progress)
         loop->request->progress(loop->request->context, &progress);
@@ -133,6 +138,7 @@ static tn_status train_epoch(struct tn_loop *loop, struct tn_error *error)
     tn_status status = tn_dataset_begin(dataset, (uint64_t)loop->run.epoch, 0, error);
     if (status != TN_OK)
         return status;
+    loop->phase_begin = tn_seconds_now();
     while (done < loop->batches && !loop->stop) {
         if (asked_to_stop(loop)) {
             loop->interrupted = true;
@@ -145,6 +151,7 @@ static tn_status train_epoch(struct tn_loop *loop, struct tn_error *error)
         done++;
         show(loop, 0, done, loop->batches);
     }
+    loop->training_seconds = tn_seconds_now() - loop->phase_begin;
 out:
     tn_dataset_end(dataset);
     return status;
@@ -159,6 +166,7 @@ static tn_status validate(struct tn_loop *loop, struct tn_error *error)
     tn_status status;
     TN_TRY(status, tn_loop_tell(loop, TN_VALIDATION_BEGIN, error), out);
     tn_meters_reset(meters);
+    loop->phase_begin = tn_seconds_now();
     TN_TRY(status, tn_dataset_begin(experiment->validation, 0, 0, error), out);
     for (;;) {
         if (asked_to_stop(loop)) {
