@@ -44,7 +44,6 @@ check:
 	@$(call configure,$(BUILD)/check,-DTENON_WERROR=ON -DTENON_TESTS=ON)
 	@$(call build,$(BUILD)/check)
 	@bash tests/valgrind.sh $(BUILD)/check
-	@bash tests/run_examples.sh $(BUILD)/check
 	@cd $(BUILD)/check && ctest --output-on-failure --no-tests=error
 
 test: packages

@@ -17,7 +17,7 @@ cmake --install "$build" --prefix "$work/tenon" >"$work/install.log" || { cat "$
 export PATH=$work/tenon/bin:$PATH
 pkg_config_path=$(dirname "$(find "$work/tenon" -name tenon.pc)")
 export PKG_CONFIG_PATH=$pkg_config_path
-export PKG_CONFIG="pkg-config --define-prefix" CFLAGS="-O1 -Wall -Wextra -Wpedantic -Werror"
+export CFLAGS="-O1 -Wall -Wextra -Wpedantic -Werror"
 [ "$(command -v tenon)" = "$work/tenon/bin/tenon" ]
 
 failures=0
@@ -57,7 +57,7 @@ says "$work/log" "example.swish"
 if command -v c++ >/dev/null; then
     printf '#include <tenon/plugin.h>\nint main() { return tn_random_stream(1, 2).position != 0; }\n' >plugin.cc
     # shellcheck disable=SC2046
-    c++ -std=c++20 -Wall -Wextra -Werror $($PKG_CONFIG --cflags tenon) -o plugin plugin.cc && ./plugin && echo "ok: plugin.h as C++20"
+    c++ -std=c++20 -Wall -Wextra -Werror $(pkg-config --cflags tenon) -o plugin plugin.cc && ./plugin && echo "ok: plugin.h as C++20"
 fi
 
 [ "$failures" -eq 0 ] || { echo "run_examples: $failures failed"; exit 1; }

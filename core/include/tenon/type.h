@@ -100,8 +100,10 @@ struct tn_manifest {
 #ifndef TN_AUTHOR
 #define TN_AUTHOR ""
 #endif
-#ifdef __VERSION__
-#define TN_BUILT_WITH __VERSION__
+#if defined(__clang__)
+#define TN_BUILT_WITH __VERSION__ /* says "Clang" itself */
+#elif defined(__GNUC__)
+#define TN_BUILT_WITH "GCC " __VERSION__
 #else
 #define TN_BUILT_WITH "unknown compiler"
 #endif
