@@ -52,7 +52,8 @@ struct tn_config {
 
 /* Loads `path`; `overrides` are "section.key=value" texts ("data.batch_size=8", "layer:conv1.filters=64",
  * "source:train.path=x"). TN_INVALID when there are problems (the config is still returned as far as it goes, so that
- * more can be checked), TN_NO_MEMORY. Caller releases with tn_config_close(&config). */
+ * more can be checked; NULL when `path` itself cannot be read), TN_NO_MEMORY (NULL). Caller releases with
+ * tn_config_close(&config). */
 tn_status tn_config_load(const char *path, const char *const *overrides, size_t override_count,
                          struct tn_config **config, struct tn_problems *problems);
 /* The same from text, for tests and fuzzers; `path` is the name used in messages and the base of includes. */
@@ -67,7 +68,8 @@ struct tn_section *tn_config_next(struct tn_config *config, const char *kind, co
 /* Value of a key, or NULL; marks it used. */
 const char *tn_section_value(struct tn_section *section, const char *key);
 struct tn_entry *tn_section_entry(struct tn_section *section, const char *key);
-/* Appends a section (for defaults that the core adds); from the config's arena. */
+/* Appends a section (for defaults that the core adds); from the config's arena. Pointers to other sections do not
+ * survive it: the list may move. */
 struct tn_section *tn_config_add(struct tn_config *config, const char *kind, const char *name);
 tn_status tn_section_set(struct tn_config *config, struct tn_section *section, const char *key, const char *value);
 /* The resolved experiment as INI text; with_places adds "; file:line" to each value. */

@@ -20,7 +20,7 @@ struct rig_device {
 struct rig_device rig_open(const char *name, int threads, const char *key, int value);
 void rig_close(struct rig_device *device);
 
-enum { RIG_MAX_OPS = 64, RIG_MAX_VALUES = 128 };
+enum { RIG_MAX_OPS = 128, RIG_MAX_VALUES = 256 };
 
 struct rig {
     struct rig_device *device;
