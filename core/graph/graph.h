@@ -10,7 +10,7 @@ struct tn_value_info {
     struct tn_op *producer;    /* NULL: input, parameter */
     struct tn_value *gradient; /* while the backward pass is derived */
     bool needs_gradient;       /* depends on something trained */
-    bool keep; /* read after the program: its place is not reused */
+    bool keep;                 /* read after the program: its place is not reused */
     uint32_t uses;             /* how many ops read it */
     int32_t first, last; /* op indices of its life; first -1 = before the program, last = op_count: until after it */
     struct tn_value *storage; /* whose place it shares; itself when its own */
@@ -47,9 +47,9 @@ void tn_graph_release(struct tn_graph *graph);
 struct tn_builder_state {
     struct tn_builder builder; /* first: a tn_builder * is a tn_builder_state * */
     struct tn_graph *graph;
-    const char *layer; /* name of the layer in hand */
+    const char *layer;  /* name of the layer in hand */
     char problem[1536]; /* first failure of the layer in hand; "" = none */
-    uint32_t dropouts; /* in this layer, to tell their streams apart */
+    uint32_t dropouts;  /* in this layer, to tell their streams apart */
     /* Finds or makes the parameter (layer, name); NULL with a problem set. */
     struct tn_value *(*parameter)(struct tn_builder_state *state, const char *name, const struct tn_shape *shape,
                                   const struct tn_initializer *initializer, int32_t trained);
