@@ -62,7 +62,9 @@ static void rig_no_update(const struct tn_update *update)
     (void)update;
 }
 
-static const struct tn_loss rig_loss_type = {TN_TYPE(TN_LOSS, "linear", char, NULL, "probe"), .compute = rig_loss};
+/* Takes class numbers, and pays no attention to them: so it fits any output. */
+static const struct tn_loss rig_loss_type = {
+    TN_TYPE_WITH(TN_LOSS, "linear", char, NULL, "probe", TN_LOSS_SPARSE, NULL, NULL), .compute = rig_loss};
 static const struct tn_optimizer rig_optimizer_type = {TN_TYPE(TN_OPTIMIZER, "still", char, NULL, "probe"),
                                                        .slot_count = rig_no_slots, .learning_rate = rig_no_rate,
                                                        .update = rig_no_update};

@@ -13,7 +13,7 @@ static const struct {
     {"no such input", CONV "[layer:end]\ntype=flatten\ninputs=cnov\n", "there is no layer `cnov`; did you mean `conv`?",
      5},
     {"cycle", "[layer:a]\ntype=add\ninputs=b, input\n[layer:b]\ntype=activation\nactivation=relu\ninputs=a\n",
-     "form a cycle: a, b", 1},
+     "form a cycle: a needs b needs a", 1},
     {"shapes of an add", CONV "[layer:sum]\ntype=add\ninputs=conv, input\n", "cannot combine [5, 7, 4] and [7, 9, 3]",
      5},
     {"both layers are named", CONV "[layer:sum]\ntype=add\ninputs=conv, input\n",

@@ -3,7 +3,6 @@
 
 #include <sched.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "data/permutation.h"
@@ -138,7 +137,7 @@ static tn_status make_ring(struct tn_dataset *dataset, struct tn_error *error)
     uint64_t ring = (uint64_t)options->prefetch + 1;
     if (ring > dataset->batches)
         ring = dataset->batches;
-    if (!dataset->overlaps)
+    if (!dataset->overlaps || ring == 0)
         ring = 1; /* filled while next() waits, used while the workers wait */
     size_t slots = (size_t)count;
     if ((double)slots * (double)dataset->image_bytes * 2.0 * (double)ring > (double)(SIZE_MAX / 2))
@@ -220,13 +219,15 @@ tn_status tn_dataset_open(const struct tn_dataset_spec *spec, struct tn_dataset 
     made->spec = *spec;
     made->source = (const struct tn_source *)spec->source->type;
     made->augments = calloc(spec->augment_count ? spec->augment_count : 1, sizeof *made->augments);
-    tn_status status = made->augments ? TN_OK : tn_fail(error, TN_NO_MEMORY, "no memory for a dataset");
-    if (status == TN_OK) {
-        if (spec->augment_count)
-            memcpy(made->augments, spec->augments, spec->augment_count * sizeof *made->augments);
-        made->spec.augments = made->augments;
-        status = open_parts(made, error);
+    if (!made->augments) {
+        tn_dataset_close(dataset);
+        (void)tn_fail(error, TN_NO_MEMORY, "no memory for a dataset");
+        return TN_NO_MEMORY;
     }
+    for (uint32_t i = 0; i < spec->augment_count; i++)
+        made->augments[i] = spec->augments[i];
+    made->spec.augments = made->augments;
+    tn_status status = open_parts(made, error);
     if (status != TN_OK) {
         if (error)
             tn_error_wrap(error, status, "source %s", spec->source->name);

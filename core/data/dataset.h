@@ -44,33 +44,30 @@ struct tn_dataset {
     struct tn_augment_use *augments; /* own copy */
     const struct tn_source *source;
     struct tn_source_info info;
-    int32_t channels, target_count, pixel_type;
     size_t image_elements, image_bytes;
     uint64_t batches, tail;
-    bool overlaps; /* workers go on while the consumer is busy with a batch */
-
     void *memory; /* of the whole ring */
     size_t memory_bytes;
     struct tn_ring_batch *ring;
-    uint32_t ring_count;
     struct tn_worker *workers;
-    int32_t worker_count;
+    int32_t channels, target_count, pixel_type, worker_count;
+    uint32_t ring_count;
+    bool overlaps;     /* workers go on while the consumer is busy with a batch */
+    bool synchronised; /* mutex and conditions exist */
 
     pthread_mutex_t mutex;
     pthread_cond_t work, ready; /* for workers; for the consumer */
-    bool synchronised;          /* mutex and conditions exist */
     /* Under the mutex: */
-    bool quit;
     uint64_t epoch;
     uint64_t claim, claim_end; /* next position of the epoch to be taken, and where the stream ends */
     uint64_t next_batch;       /* that next() will give; batches before it are free, but for the one that is held */
-    bool held;                 /* the consumer has the batch before that one */
-    int32_t busy;              /* workers at a sample */
-    bool halting;              /* the consumer waits for busy to become 0 */
-    bool failed;               /* a batch gave an error: so does every later next() */
-    struct tn_error failure;
-    uint64_t *skipped; /* sorted indexes of samples that could not be read */
+    uint64_t *skipped;         /* sorted indexes of samples that could not be read */
     size_t skipped_count, skipped_capacity;
+    struct tn_error failure; /* of a batch: every later next() gives it too */
+    int32_t busy;            /* workers at a sample */
+    bool failed, quit;
+    bool held;    /* the consumer has the batch before next_batch */
+    bool halting; /* the consumer waits for busy to become 0 */
 };
 
 /* worker.c: opens the states and starts the threads; stops and closes them. */

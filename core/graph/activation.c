@@ -47,17 +47,3 @@ bool tn_activation_by_name(const char *name, struct tn_activation *activation)
     }
     return false;
 }
-
-bool tn_activation_uses_output(const struct tn_activation *activation)
-{
-    switch (activation->function) {
-    case TN_RELU: /* with a threshold or a slope that turns the sign, the output does not tell which side x was on */
-        return !tn_activation_needs_input(activation);
-    case TN_SIGMOID:
-    case TN_TANH:
-    case TN_EXPONENTIAL:
-        return true;
-    default:
-        return false;
-    }
-}

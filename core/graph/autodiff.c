@@ -67,7 +67,9 @@ static void convolution(struct pass *pass, const struct tn_op *f, struct tn_valu
     op->inputs[0] = dy;
     op->inputs[1] = f->inputs[0];
     op->inputs[2] = f->inputs[1];
-    op->inputs[3] = f->a.conv.activation.function != TN_LINEAR ? f->outputs[0] : NULL;
+    /* With a pooling fused in, the workspace knows both which pixel won and whether the ReLU let it through. */
+    if (f->a.conv.activation.function != TN_LINEAR && !f->a.conv.pool.mode)
+        op->inputs[3] = f->outputs[0];
     op->inputs[4] = f->outputs[1];
     for (uint32_t i = 0; i < 3; i++)
         want(pass, op, i, f->inputs[i]);
@@ -108,8 +110,7 @@ static void normalization(struct pass *pass, const struct tn_op *f, struct tn_va
 static struct tn_value *reduced(struct pass *pass, struct tn_value *gradient, const struct tn_value *to)
 {
     struct tn_op *op;
-    if (gradient->shape.rank == to->shape.rank &&
-        memcmp(gradient->shape.dims, to->shape.dims, (size_t)to->shape.rank * sizeof to->shape.dims[0]) == 0)
+    if (tn_shape_equal(&gradient->shape, &to->shape))
         return gradient;
     op = gradient_op(pass, TN_OP_REDUCE_SUM, 1, 1);
     if (!op)
@@ -196,6 +197,10 @@ static tn_status differentiate_op(struct pass *pass, const struct tn_op *f, stru
         binary(pass, f, dy);
         return TN_OK;
     case TN_OP_CUSTOM:
+        if (!f->custom->backward)
+            return tn_fail(error, TN_UNSUPPORTED,
+                           "[layer:%s] a %s has no backward(), so that nothing in front of it can be trained", f->layer,
+                           f->custom->type_name);
         custom(pass, f, dy);
         return TN_OK;
     case TN_OP_POOL:
@@ -207,8 +212,8 @@ static tn_status differentiate_op(struct pass *pass, const struct tn_op *f, stru
         return TN_OK;
     }
     case TN_OP_ACTIVATION: {
-        bool output = tn_activation_uses_output(&f->a.activation);
-        one_input(pass, f, dy, TN_OP_ACTIVATION_GRADIENT, output ? NULL : x, output ? y : NULL, NULL, 3, 0);
+        bool input = tn_activation_needs_input(&f->a.activation) != 0;
+        one_input(pass, f, dy, TN_OP_ACTIVATION_GRADIENT, input ? x : NULL, input ? NULL : y, NULL, 3, 0);
         return TN_OK;
     }
     case TN_OP_SOFTMAX:
@@ -227,17 +232,16 @@ static tn_status differentiate_op(struct pass *pass, const struct tn_op *f, stru
         contribute(pass, x, dy);
         return TN_OK;
     case TN_OP_CONCAT: {
-        struct tn_op *op = gradient_op(pass, TN_OP_CONCAT_GRADIENT, 1, f->input_count);
+        struct tn_op *op = gradient_op(pass, TN_OP_CONCAT_GRADIENT, 1 + f->input_count, f->input_count);
         if (!op)
             return TN_OK;
         op->a = f->a;
         op->inputs[0] = dy;
-        for (uint32_t i = 0; i < f->input_count; i++)
+        op->layout_only = ~(uint64_t)1;
+        for (uint32_t i = 0; i < f->input_count; i++) {
+            op->inputs[1 + i] = f->inputs[i];
             want(pass, op, i, f->inputs[i]);
-        /* The device needs every part's length, wanted or not. */
-        for (uint32_t i = 0; i < f->input_count; i++)
-            if (!op->outputs[i])
-                tn_op_output(op, i, gradient_value(pass, f->inputs[i], NULL));
+        }
         return TN_OK;
     }
     default:

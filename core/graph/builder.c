@@ -4,12 +4,26 @@
 
 #define STATE(builder_) ((struct tn_builder_state *)(void *)(builder_))
 
+static const uint64_t most_elements = (uint64_t)1 << 40, most_weights = (uint64_t)1 << 34;
+
 static tn_ref fail_with(struct tn_builder *builder, const char *text)
 {
     struct tn_builder_state *state = STATE(builder);
     if (!state->problem[0])
         (void)snprintf(state->problem, sizeof state->problem, "%s", text);
     return 0;
+}
+
+/* For checks: always false. */
+TN_PRINTF(2, 3) static bool refuse(struct tn_builder *builder, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    (void)fail_with(builder, text);
+    return false;
 }
 
 struct tn_value *tn_builder_value(struct tn_builder_state *state, tn_ref ref)
@@ -25,24 +39,39 @@ tn_ref tn_builder_ref(struct tn_builder_state *state, const struct tn_value *val
     return 0;
 }
 
+/* Says what is wrong with the shape of `what`; true when nothing is. */
+static bool sound(struct tn_builder *builder, const struct tn_shape *shape, uint64_t limit, const char *what)
+{
+    if (tn_shape_count(shape, limit) != UINT64_MAX)
+        return true;
+    if (shape->rank < 0 || shape->rank > TN_MAX_RANK)
+        return refuse(builder, "its %s would have %d axes, of at most %d", what, shape->rank, TN_MAX_RANK);
+    for (int32_t i = 0; i < shape->rank; i++)
+        if (shape->dims[i] < 1)
+            return refuse(builder, "its %s would have no elements", what);
+    return refuse(builder, "its %s would have more than %llu elements", what, (unsigned long long)limit);
+}
+
 static tn_ref new_value(struct tn_builder_state *state, struct tn_op *op, uint32_t output, int32_t role,
                         const struct tn_shape *shape)
 {
-    struct tn_value *value = op ? tn_graph_value(state->graph, role, shape, state->layer) : NULL;
-    if (!value) {
-        (void)fail_with(&state->builder, "out of memory");
+    struct tn_value *value;
+    if (!sound(&state->builder, shape, most_elements, "output"))
         return 0;
-    }
-    for (int32_t i = 0; i < shape->rank; i++)
-        if (shape->dims[i] <= 0)
-            return tn_builder_fail(&state->builder, "its output would have no elements");
-    if (tn_shape_elements(shape) > (uint64_t)1 << 40)
-        return tn_builder_fail(&state->builder, "its output would have more than 2^40 elements");
+    value = op ? tn_graph_value(state->graph, role, shape, state->layer) : NULL;
+    if (!value)
+        return fail_with(&state->builder, "out of memory");
     tn_op_output(op, output, value);
     for (uint32_t i = 0; i < op->input_count; i++)
         if (op->inputs[i] && tn_info(op->inputs[i])->needs_gradient)
             tn_info(value)->needs_gradient = true;
     return (tn_ref)state->graph->value_count;
+}
+
+/* Whether `value` is a list of `count` numbers, one for each channel; NULL is, too. */
+static bool of_channels(const struct tn_value *value, int32_t count)
+{
+    return !value || (value->shape.rank == 1 && value->shape.dims[0] == count);
 }
 
 /* Room that a forward op keeps for its backward op; the device says how much. */
@@ -70,11 +99,10 @@ static tn_ref add_parameter(struct tn_builder *builder, const char *name, const 
     struct tn_value *value;
     if (state->problem[0])
         return 0;
-    for (int32_t i = 0; i < shape->rank; i++)
-        if (shape->dims[i] <= 0)
-            return tn_builder_fail(builder, "its %s would have no elements", name);
-    if (tn_shape_elements(shape) > (uint64_t)1 << 34)
-        return tn_builder_fail(builder, "its %s would have more than 2^34 elements", name);
+    if (!name || !name[0])
+        return fail_with(builder, "has a weight without a name");
+    if (!sound(builder, shape, most_weights, name))
+        return 0;
     value = state->parameter(state, name, shape, initializer, trained);
     return value ? tn_builder_ref(state, value) : fail_with(builder, "out of memory");
 }
@@ -113,6 +141,39 @@ static int64_t slide(int64_t in, int64_t window, int64_t stride, int64_t dilatio
     return in + padding < span ? 0 : (in + padding - span) / stride + 1;
 }
 
+static bool steps_are_sound(struct tn_builder *builder, int32_t stride_y, int32_t stride_x, const int32_t padding[4])
+{
+    bool sound_steps = stride_y >= 1 && stride_x >= 1;
+    for (int i = 0; i < 4; i++)
+        sound_steps = sound_steps && padding[i] >= 0 && padding[i] <= 1 << 20;
+    if (!sound_steps)
+        (void)tn_builder_fail(builder, "has strides of %dx%d or a padding that cannot be", stride_y, stride_x);
+    return sound_steps;
+}
+
+/* Everything that can be wrong with a convolution but its size. */
+static bool convolution_is_sound(struct tn_builder *builder, const struct tn_value *in, const struct tn_value *kernel,
+                                 const struct tn_value *bias, const struct tn_convolution *o)
+{
+    const int32_t padding[] = {o->top, o->left, o->bottom, o->right};
+    char text[96];
+    if (in->shape.rank != 4) {
+        return refuse(builder, "needs an input of rank 4, [height, width, channels], but gets %s",
+                      tn_shape_text(text, sizeof text, &in->shape));
+    }
+    if (!steps_are_sound(builder, o->stride_y, o->stride_x, padding))
+        return false;
+    if (kernel->shape.rank != 4 || !of_channels(bias, kernel->shape.dims[3]) || o->dilation_y < 1 || o->dilation_x < 1)
+        return refuse(builder, "has a kernel, a bias or a dilation that cannot be");
+    if (o->groups < 1 || in->shape.dims[3] % o->groups || kernel->shape.dims[3] % o->groups)
+        return refuse(builder, "groups = %d has to divide the %d input channels and the %d filters", o->groups,
+                      in->shape.dims[3], kernel->shape.dims[3]);
+    if (kernel->shape.dims[2] != in->shape.dims[3] / o->groups)
+        return refuse(builder, "has a kernel for %d channels, but gets %s", kernel->shape.dims[2] * o->groups,
+                      tn_shape_text(text, sizeof text, &in->shape));
+    return true;
+}
+
 static tn_ref add_conv2d(struct tn_builder *builder, tn_ref x, tn_ref kernel, tn_ref bias,
                          const struct tn_convolution *options)
 {
@@ -122,14 +183,8 @@ static tn_ref add_conv2d(struct tn_builder *builder, tn_ref x, tn_ref kernel, tn
     struct tn_op *op;
     int64_t height, width;
     char text[96];
-    if (!in || !weights)
+    if (!in || !weights || !convolution_is_sound(builder, in, weights, tn_builder_value(state, bias), options))
         return 0;
-    if (in->shape.rank != 4)
-        return tn_builder_fail(builder, "needs an input of rank 4, [height, width, channels], but gets %s",
-                               tn_shape_text(text, sizeof text, &in->shape));
-    if (options->groups < 1 || in->shape.dims[3] % options->groups || weights->shape.dims[3] % options->groups)
-        return tn_builder_fail(builder, "groups = %d has to divide the %d input channels and the %d filters",
-                               options->groups, in->shape.dims[3], weights->shape.dims[3]);
     height = slide(in->shape.dims[1], weights->shape.dims[0], options->stride_y, options->dilation_y,
                    options->top + options->bottom);
     width = slide(in->shape.dims[2], weights->shape.dims[1], options->stride_x, options->dilation_x,
@@ -145,6 +200,8 @@ static tn_ref add_conv2d(struct tn_builder *builder, tn_ref x, tn_ref kernel, tn
     op->inputs[1] = weights;
     op->inputs[2] = tn_builder_value(state, bias);
     op->a.conv = *options;
+    op->a.conv.activation = (struct tn_activation){0};
+    op->a.conv.pool = (struct tn_window){0};
     shape.dims[0] = in->shape.dims[0];
     shape.dims[1] = (int32_t)height;
     shape.dims[2] = (int32_t)width;
@@ -158,10 +215,15 @@ static tn_ref add_dense(struct tn_builder *builder, tn_ref x, tn_ref kernel, tn_
     struct tn_value *in = tn_builder_value(state, x), *weights = tn_builder_value(state, kernel);
     struct tn_op *op;
     struct tn_shape shape;
+    char text[96];
     if (!in || !weights)
         return 0;
     if (in->shape.rank < 2)
         return tn_builder_fail(builder, "needs an input of rank 2 or more");
+    if (weights->shape.rank != 2 || weights->shape.dims[0] != in->shape.dims[in->shape.rank - 1] ||
+        !of_channels(tn_builder_value(state, bias), weights->shape.dims[1]))
+        return tn_builder_fail(builder, "has a kernel or a bias that does not suit an input of %s",
+                               tn_shape_text(text, sizeof text, &in->shape));
     op = tn_graph_op(state->graph, TN_OP_DENSE, TN_PHASE_FORWARD, 3, 1, state->layer);
     if (!op)
         return fail_with(builder, "out of memory");
@@ -177,6 +239,7 @@ static tn_ref add_pool(struct tn_builder *builder, tn_ref x, const struct tn_win
 {
     struct tn_builder_state *state = STATE(builder);
     struct tn_value *in = tn_builder_value(state, x);
+    const int32_t padding[] = {options->top, options->left, options->bottom, options->right};
     struct tn_shape shape;
     struct tn_op *op;
     int64_t height, width;
@@ -187,6 +250,12 @@ static tn_ref add_pool(struct tn_builder *builder, tn_ref x, const struct tn_win
     if (in->shape.rank != 4)
         return tn_builder_fail(builder, "needs an input of rank 4, [height, width, channels], but gets %s",
                                tn_shape_text(text, sizeof text, &in->shape));
+    if (!steps_are_sound(builder, options->stride_y, options->stride_x, padding))
+        return 0;
+    if ((options->mode != TN_POOL_MAX && options->mode != TN_POOL_AVERAGE) || options->height < 1 ||
+        options->width < 1 || options->top >= options->height || options->bottom >= options->height ||
+        options->left >= options->width || options->right >= options->width)
+        return tn_builder_fail(builder, "has a %dx%d window that cannot be", options->height, options->width);
     height = slide(in->shape.dims[1], options->height, options->stride_y, 1, options->top + options->bottom);
     width = slide(in->shape.dims[2], options->width, options->stride_x, 1, options->left + options->right);
     if (height <= 0 || width <= 0)
@@ -217,6 +286,8 @@ static tn_ref add_global_pool(struct tn_builder *builder, tn_ref x, int32_t mode
     if (in.rank != 4)
         return tn_builder_fail(builder, "needs an input of rank 4, [height, width, channels], but gets %s",
                                tn_shape_text(text, sizeof text, &in));
+    if (mode != TN_POOL_MAX && mode != TN_POOL_AVERAGE)
+        return tn_builder_fail(builder, "pools by an unknown rule, %d", mode);
     if (!keep_dims)
         shape.dims[1] = in.dims[3];
     y = simple(builder, TN_OP_GLOBAL_POOL, x, &shape, &op);
@@ -231,9 +302,18 @@ static tn_ref add_batch_norm(struct tn_builder *builder, tn_ref x, tn_ref gamma,
     struct tn_builder_state *state = STATE(builder);
     struct tn_value *in = tn_builder_value(state, x);
     struct tn_op *op;
+    int32_t channels;
     tn_ref y;
-    if (!in)
+    char text[96];
+    if (!in || !tn_builder_value(state, mean) || !tn_builder_value(state, variance))
         return 0;
+    channels = in->shape.rank ? in->shape.dims[in->shape.rank - 1] : 0;
+    if (in->shape.rank < 2 || !of_channels(tn_builder_value(state, gamma), channels) ||
+        !of_channels(tn_builder_value(state, beta), channels) ||
+        !of_channels(tn_builder_value(state, mean), channels) ||
+        !of_channels(tn_builder_value(state, variance), channels))
+        return tn_builder_fail(builder, "has weights that do not suit an input of %s",
+                               tn_shape_text(text, sizeof text, &in->shape));
     op = tn_graph_op(state->graph, TN_OP_BATCH_NORM, TN_PHASE_FORWARD, 5, 2, state->layer);
     if (!op)
         return fail_with(builder, "out of memory");
@@ -257,6 +337,10 @@ static tn_ref add_activation(struct tn_builder *builder, tn_ref x, const struct 
     tn_ref y;
     if (options->function == TN_LINEAR || !x)
         return x;
+    if (options->function < TN_LINEAR || options->function > TN_LOG_SOFTMAX)
+        return tn_builder_fail(builder, "asks for an unknown activation, %d", options->function);
+    if (soft && shape.rank < 2)
+        return tn_builder_fail(builder, "needs an input of rank 2 or more");
     y = simple(builder, soft ? TN_OP_SOFTMAX : TN_OP_ACTIVATION, x, &shape, &op);
     if (op)
         op->a.activation = *options;
@@ -298,6 +382,8 @@ static tn_ref add_binary(struct tn_builder *builder, tn_ref x0, tn_ref x1, int32
     char text[2][96];
     if (!a || !b)
         return 0;
+    if (function < TN_ADD || function > TN_MINIMUM)
+        return tn_builder_fail(builder, "asks for an unknown function of two values, %d", function);
     if (!broadcast(&a->shape, &b->shape, &shape))
         return tn_builder_fail(builder, "cannot combine %s and %s: their shapes differ",
                                tn_shape_text(text[0], sizeof text[0], &a->shape),
@@ -334,6 +420,8 @@ static tn_ref add_concat(struct tn_builder *builder, const tn_ref *x, uint32_t c
             return tn_builder_fail(builder, "cannot join %s and %s along axis %d",
                                    tn_shape_text(text[0], sizeof text[0], &shape),
                                    tn_shape_text(text[1], sizeof text[1], &other), axis);
+        if (other.dims[axis] > INT32_MAX - shape.dims[axis])
+            return tn_builder_fail(builder, "its output would be longer than %d", INT32_MAX);
         shape.dims[axis] += other.dims[axis];
     }
     op = tn_graph_op(state->graph, TN_OP_CONCAT, TN_PHASE_FORWARD, count, 1, state->layer);
@@ -352,11 +440,13 @@ static tn_ref add_reshape(struct tn_builder *builder, tn_ref x, const struct tn_
     char text[2][96];
     if (!x)
         return 0;
+    if (!sound(builder, shape, most_elements, "output"))
+        return 0;
     if (tn_shape_elements(&in) != tn_shape_elements(shape))
         return tn_builder_fail(builder, "cannot reshape %s to %s: another number of elements",
                                tn_shape_text(text[0], sizeof text[0], &in),
                                tn_shape_text(text[1], sizeof text[1], shape));
-    if (in.rank == shape->rank && memcmp(in.dims, shape->dims, (size_t)in.rank * sizeof in.dims[0]) == 0)
+    if (tn_shape_equal(&in, shape))
         return x;
     return simple(builder, TN_OP_RESHAPE, x, shape, &op);
 }
@@ -367,7 +457,9 @@ static tn_ref add_dropout(struct tn_builder *builder, tn_ref x, float rate)
     struct tn_shape shape = shape_of(builder, x);
     struct tn_op *op;
     tn_ref y;
-    if (!state->graph->training || rate <= 0.0f || !x)
+    if (!(rate >= 0.0f && rate < 1.0f))
+        return tn_builder_fail(builder, "has a rate of %g, but 0 <= rate < 1", (double)rate);
+    if (!state->graph->training || rate == 0.0f || !x)
         return x;
     y = simple(builder, TN_OP_DROPOUT, x, &shape, &op);
     if (op) {
@@ -393,24 +485,37 @@ void tn_builder_begin(struct tn_builder_state *state, struct tn_graph *graph)
     state->graph = graph;
 }
 
-/* The gradient op reads dy…, inputs, parameters, outputs; the layer's spec says which parameters there are. */
+/* What infer() says, checked; false = a problem is set. */
+static bool infer(struct tn_builder_state *state, const struct tn_layer *layer, const void *self, const tn_ref *inputs,
+                  uint32_t count, struct tn_layer_spec *spec)
+{
+    struct tn_shape shapes[TN_MOST_OWN_INPUTS];
+    struct tn_error error = {0};
+    *spec = (struct tn_layer_spec){.size = sizeof *spec};
+    if (count > TN_MOST_OWN_INPUTS)
+        return refuse(&state->builder, "takes at most %d inputs", TN_MOST_OWN_INPUTS);
+    if (!layer->infer || !layer->forward)
+        return refuse(&state->builder, "%s", "its type has neither build() nor infer() and forward()");
+    for (uint32_t i = 0; i < count; i++)
+        shapes[i] = shape_of(&state->builder, inputs[i]);
+    if (layer->infer(self, shapes, count, spec, &error) != TN_OK)
+        return refuse(&state->builder, "%s", error.text[0] ? error.text : "its infer() failed without saying why");
+    if (spec->parameter_count < 0 || spec->parameter_count > (int32_t)TN_COUNT_OF(spec->parameters))
+        return refuse(&state->builder, "its infer() asks for %d weights", spec->parameter_count);
+    return sound(&state->builder, &spec->output, most_elements, "output");
+}
+
 tn_ref tn_builder_custom(struct tn_builder_state *state, const struct tn_layer *layer, const void *self,
                          const tn_ref *inputs, uint32_t count)
 {
-    struct tn_layer_spec spec = {.size = sizeof spec};
-    struct tn_shape shapes[16];
-    struct tn_error error = {0};
+    struct tn_layer_spec spec;
     struct tn_custom *custom = tn_arena_take(&state->graph->arena, sizeof *custom);
-    tn_ref parameters[8];
+    tn_ref parameters[TN_COUNT_OF(spec.parameters)];
     struct tn_op *op;
-    if (!custom || count > TN_COUNT_OF(shapes))
-        return fail_with(&state->builder, custom ? "has too many inputs" : "out of memory");
-    for (uint32_t i = 0; i < count; i++)
-        shapes[i] = shape_of(&state->builder, inputs[i]);
-    if (layer->infer(self, shapes, count, &spec, &error) != TN_OK)
-        return fail_with(&state->builder, error.text);
-    if (spec.parameter_count < 0 || spec.parameter_count > 8 || spec.output.rank < 1 || spec.output.rank > TN_MAX_RANK)
-        return fail_with(&state->builder, "its infer() gives an impossible specification");
+    if (!custom)
+        return fail_with(&state->builder, "out of memory");
+    if (!infer(state, layer, self, inputs, count, &spec))
+        return 0;
     for (int32_t i = 0; i < spec.parameter_count; i++) {
         parameters[i] = add_parameter(&state->builder, spec.parameters[i].name, &spec.parameters[i].shape,
                                       &spec.parameters[i].initializer, spec.parameters[i].trained);

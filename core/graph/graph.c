@@ -68,6 +68,24 @@ void tn_graph_release(struct tn_graph *graph)
     *graph = (struct tn_graph){0};
 }
 
+uint64_t tn_shape_count(const struct tn_shape *shape, uint64_t limit)
+{
+    uint64_t count = 1;
+    if (shape->rank < 0 || shape->rank > TN_MAX_RANK)
+        return UINT64_MAX;
+    for (int32_t i = 0; i < shape->rank; i++) {
+        if (shape->dims[i] < 1 || (uint64_t)shape->dims[i] > limit / count)
+            return UINT64_MAX;
+        count *= (uint64_t)shape->dims[i];
+    }
+    return count;
+}
+
+bool tn_shape_equal(const struct tn_shape *a, const struct tn_shape *b)
+{
+    return a->rank == b->rank && memcmp(a->dims, b->dims, (size_t)a->rank * sizeof a->dims[0]) == 0;
+}
+
 char *tn_shape_text(char *buffer, size_t size, const struct tn_shape *shape)
 {
     size_t used = 0;

@@ -59,8 +59,12 @@ void tn_builder_begin(struct tn_builder_state *state, struct tn_graph *graph);
 tn_ref tn_builder_ref(struct tn_builder_state *state, const struct tn_value *value); /* 0 = not in the graph */
 struct tn_value *tn_builder_value(struct tn_builder_state *state, tn_ref ref);
 /* A layer with kernels of its own. */
+enum { TN_MOST_OWN_INPUTS = 16 };
 tn_ref tn_builder_custom(struct tn_builder_state *state, const struct tn_layer *layer, const void *self,
                          const tn_ref *inputs, uint32_t count);
+/* Number of elements; UINT64_MAX when there are none, more than `limit`, or no such rank. */
+uint64_t tn_shape_count(const struct tn_shape *shape, uint64_t limit);
+bool tn_shape_equal(const struct tn_shape *a, const struct tn_shape *b);
 /* "[150, 150, 3]" without the batch. */
 char *tn_shape_text(char *buffer, size_t size, const struct tn_shape *shape);
 uint64_t tn_hash_text(const char *text, uint64_t start); /* FNV-1a: stable names for random streams */
@@ -69,8 +73,6 @@ uint64_t tn_hash_text(const char *text, uint64_t start); /* FNV-1a: stable names
 /* Keras' name of an activation to its parameters; false = unknown. */
 bool tn_activation_by_name(const char *name, struct tn_activation *activation);
 extern const char *const tn_activation_names[];
-/* Whether the derivative is a function of the output. */
-bool tn_activation_uses_output(const struct tn_activation *activation);
 
 /* ---- rewrite.c, autodiff.c ---- */
 /* Fuses what `fusions` (TN_FUSE_…) allows; `keep` are values that something outside of the graph reads. */

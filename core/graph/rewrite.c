@@ -1,4 +1,5 @@
-/* rewrite.c: joins ops that a device runs as one: conv/dense + ReLU, batch norm + ReLU, conv + max pooling.
+/* rewrite.c: joins ops that a device runs as one: conv/dense + ReLU, batch norm + ReLU, conv + max pooling (ReLU and
+ * max pooling commute, so that their order does not matter), cast + rescaling.
  *
  * Works on the forward graph, before it is differentiated, so that the derivative of a joined op is one op too. An
  * intermediate value is only given up when nothing else reads it. */
@@ -30,6 +31,12 @@ static bool is_whole_max_pool(const struct tn_op *op)
            !w->top && !w->left && !w->bottom && !w->right;
 }
 
+/* The cast of the images' bytes: joined with the rescaling behind it nothing is rounded differently. */
+static bool is_mere_cast(const struct tn_op *op)
+{
+    return op->kind == TN_OP_CAST && op->a.cast.alpha == 1.0f && op->a.cast.beta == 0.0f;
+}
+
 /* `first` takes over what `second` does; true when joined. */
 static bool join(struct tn_op *first, struct tn_op *second, uint32_t fusions)
 {
@@ -49,6 +56,9 @@ static bool join(struct tn_op *first, struct tn_op *second, uint32_t fusions)
                !first->a.conv.pool.mode) {
         first->a.conv.pool = second->a.pool;
         tn_op_output(first, 1, second->outputs[1]);
+    } else if (second->kind == TN_OP_CAST && is_mere_cast(first)) {
+        first->a.cast = second->a.cast;
+        first->layer = second->layer;
     } else {
         return false;
     }

@@ -89,6 +89,7 @@ static void fill(const struct tn_initializer *initializer, const struct tn_shape
     }
 }
 
+/* Slots begin with zeros, and so does the device's memory. */
 tn_status tn__initialize(struct tn_network *network, struct tn_error *error)
 {
     uint64_t most = 1;
@@ -106,9 +107,6 @@ tn_status tn__initialize(struct tn_network *network, struct tn_error *error)
         struct tn_random random = tn_random_stream(network->spec.seed, tn_hash_text(p->value.name, 1));
         fill(&p->initializer, &p->info.shape, buffer, &random);
         status = tn_network_write(network, (uint32_t)i, -1, buffer, error);
-        memset(buffer, 0, (size_t)tn_shape_elements(&p->info.shape) * sizeof *buffer);
-        for (int32_t s = 0; s < p->info.slot_count && status == TN_OK; s++)
-            status = tn_network_write(network, (uint32_t)i, s, buffer, error);
     }
     free(buffer);
     return status;

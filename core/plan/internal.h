@@ -25,6 +25,8 @@ struct program {
     struct tn_value *images, *targets, *weights; /* inputs; targets and weights NULL without a loss */
     struct tn_value *losses, *predictions;       /* outputs */
     struct tn_value *input_gradient;             /* for tests; NULL = none */
+    struct tn_value **gradients;                 /* of each parameter; NULL = none. Valid where nothing updates */
+    struct tn_custom loss;
     int32_t batch;
     bool training, made, planned;
     uint64_t arena_bytes, scratch_bytes;
@@ -52,10 +54,37 @@ struct tn_network {
     uint64_t step_bytes, lasting_bytes;
     int32_t slot_count;
     float *host_images, *host_targets, *host_weights, *host_losses, *host_predictions; /* padded batches of infer */
-    struct tn_custom loss_custom, update_custom;
+    int32_t host_batch;                                                                /* samples in each of these */
+    bool complete;                                                                     /* all parameters are known */
+    bool ready;                                                                        /* planned without a failure */
+    struct tn_custom update_custom;
 };
 
 const struct tn_device *tn__device(const struct tn_network *network);
+
+static inline void *tn__device_self(const struct tn_network *network)
+{
+    return network->spec.device->self;
+}
+
+/* Lives in the lasting arena. */
+static inline bool tn__is_lasting(const struct tn_value *value)
+{
+    return value->role == TN_ROLE_PARAMETER || value->role == TN_ROLE_STATE || value->role == TN_ROLE_SLOT;
+}
+
+static inline uint64_t tn__rounded(uint64_t bytes, uint64_t to)
+{
+    return (bytes + to - 1) / to * to;
+}
+
+enum { PLACE_BYTES = 64, ARENA_BYTES = 4096 }; /* alignment of values, and of arenas */
+
+/* Whether there is a loss to compute: an experiment without labels has none. */
+static inline bool tn__has_loss(const struct tn_network *network)
+{
+    return network->spec.loss && network->spec.loss_target_count > 0;
+}
 
 /* layers.c: builds the forward graph of one program; refs of all layers go to `layers` (caller's, layer_count long). */
 tn_status tn__build_layers(struct tn_network *network, struct tn_graph *graph, int32_t batch,
@@ -65,9 +94,12 @@ tn_status tn__build_layers(struct tn_network *network, struct tn_graph *graph, i
 tn_status tn__program_make(struct tn_network *network, struct program *program, int32_t batch, bool training,
                            bool updates, struct tn_error *error);
 void tn__program_release(struct tn_network *network, struct program *program);
-/* lifetime.c: dying bits (before the device plans), then offsets (after). */
+/* lifetime.c, before the device plans: dying bits, and when each value lives. */
 void tn__lifetimes(struct program *program);
+/* place.c, after: an offset in one arena for each value and scratch; op.scratch is 1 + offset until it is bound. */
 tn_status tn__place(struct program *program, struct tn_error *error);
+/* Turns offsets into addresses. */
+void tn__bind_addresses(struct program *program, void *arena);
 /* initialize.c */
 tn_status tn__initialize(struct tn_network *network, struct tn_error *error);
 /* report.c */

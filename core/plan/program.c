@@ -14,18 +14,23 @@ static const struct tn_loss *loss_type(const struct tn_network *network)
 }
 
 /* What goes into the activation that the loss would rather do itself, or the output as it is. */
-static struct tn_value *loss_input(struct tn_network *network, struct tn_value *output)
+static struct tn_value *loss_input(const struct tn_network *network, struct program *program, struct tn_value *output)
 {
     const struct tn_loss *loss = loss_type(network);
     const struct tn_op *last = tn_info(output)->producer;
-    network->loss_custom.from_logits = loss->from_logits && loss->from_logits(network->spec.loss->self);
-    if (network->loss_custom.from_logits || !loss->activation || !last)
+    bool softmax, sigmoid;
+    program->loss = (struct tn_custom){.type_name = loss->type.name,
+                                       .self = network->spec.loss->self,
+                                       .loss = loss->compute,
+                                       .target_count = network->spec.loss_target_count,
+                                       .from_logits = loss->from_logits && loss->from_logits(network->spec.loss->self)};
+    if (program->loss.from_logits || !loss->activation || !last)
         return output;
-    if ((last->kind == TN_OP_SOFTMAX && last->a.activation.function == TN_SOFTMAX &&
-         strcmp(loss->activation, "softmax") == 0) ||
-        (last->kind == TN_OP_ACTIVATION && last->a.activation.function == TN_SIGMOID &&
-         strcmp(loss->activation, "sigmoid") == 0)) {
-        network->loss_custom.from_logits = 1;
+    softmax = last->kind == TN_OP_SOFTMAX && last->a.activation.function == TN_SOFTMAX;
+    sigmoid = last->kind == TN_OP_ACTIVATION && last->a.activation.function == TN_SIGMOID;
+    if ((softmax && strcmp(loss->activation, "softmax") == 0) ||
+        (sigmoid && strcmp(loss->activation, "sigmoid") == 0)) {
+        program->loss.from_logits = 1;
         return last->inputs[0];
     }
     return output;
@@ -50,13 +55,9 @@ static struct tn_value *add_loss(struct tn_network *network, struct program *pro
     program->targets = tn_graph_value(graph, TN_ROLE_TARGET, &targets, "targets");
     program->weights = tn_graph_value(graph, TN_ROLE_TARGET, &each, "weights");
     program->losses = tn_graph_value(graph, TN_ROLE_OUTPUT, &each, "losses");
-    network->loss_custom.type_name = network->spec.loss->type->name;
-    network->loss_custom.self = network->spec.loss->self;
-    network->loss_custom.loss = loss_type(network)->compute;
-    network->loss_custom.target_count = network->spec.loss_target_count;
     if (!op || !program->losses || !program->targets || !program->weights)
         return NULL;
-    op->custom = &network->loss_custom;
+    op->custom = &program->loss;
     op->inputs[0] = prediction;
     op->inputs[1] = program->targets;
     op->inputs[2] = program->weights;
@@ -171,12 +172,31 @@ static tn_status build_forward(struct tn_network *network, struct program *progr
     return status;
 }
 
+/* Notes the gradients that can be asked for; `keep`: they stay until the end of the program. */
+static tn_status collect_gradients(const struct tn_network *network, struct program *program, bool keep,
+                                   struct tn_error *error)
+{
+    size_t count = network->parameter_count;
+    program->gradients = tn_arena_take(&program->graph.arena, (count + 1) * sizeof *program->gradients);
+    if (!program->gradients)
+        return tn_fail(error, TN_NO_MEMORY, "no memory for the program");
+    for (size_t i = 0; i < count; i++) {
+        program->gradients[i] = tn_info(&network->parameters[i]->value)->gradient;
+        if (keep && program->gradients[i])
+            tn_info(program->gradients[i])->keep = true;
+    }
+    program->input_gradient = tn_info(program->images)->gradient;
+    if (program->input_gradient)
+        tn_info(program->input_gradient)->keep = true;
+    return TN_OK;
+}
+
 tn_status tn__program_make(struct tn_network *network, struct program *program, int32_t batch, bool training,
                            bool updates, struct tn_error *error)
 {
     struct tn_device_info device = {.size = sizeof device};
     struct tn_value *output = NULL, *prediction = NULL, *gradient = NULL;
-    tn_status status = tn__device(network)->info(network->spec.device->self, &device, error);
+    tn_status status = tn__device(network)->info(tn__device_self(network), &device, error);
     if (status != TN_OK)
         return status;
     *program = (struct program){.batch = batch, .training = training};
@@ -184,8 +204,8 @@ tn_status tn__program_make(struct tn_network *network, struct program *program, 
     status = build_forward(network, program, &output, error);
     if (status != TN_OK)
         goto out;
-    if (network->spec.loss)
-        prediction = loss_input(network, output);
+    if (tn__has_loss(network))
+        prediction = loss_input(network, program, output);
     if (network->spec.fuse) {
         struct tn_value *keep[] = {output, prediction};
         status = tn_graph_rewrite(&program->graph, device.fusions, keep, TN_COUNT_OF(keep));
@@ -195,7 +215,7 @@ tn_status tn__program_make(struct tn_network *network, struct program *program, 
         }
     }
     add_prediction_copy(program, output);
-    if (network->spec.loss)
+    if (prediction)
         gradient = add_loss(network, program, prediction);
     if (program->graph.failed) {
         status = tn_fail(error, TN_NO_MEMORY, "no memory for the program");
@@ -205,12 +225,9 @@ tn_status tn__program_make(struct tn_network *network, struct program *program, 
         status = tn_graph_differentiate(&program->graph, prediction, gradient, error);
         if (status != TN_OK)
             goto out;
-        program->input_gradient = tn_info(program->images)->gradient;
-        if (program->input_gradient)
-            tn_info(program->input_gradient)->keep = true;
-        for (size_t i = 0; !updates && i < network->parameter_count; i++)
-            if (tn_info(&network->parameters[i]->value)->gradient)
-                tn_info(tn_info(&network->parameters[i]->value)->gradient)->keep = true;
+        status = collect_gradients(network, program, !updates, error);
+        if (status != TN_OK)
+            goto out;
     }
     status = flatten(network, program, updates, error);
     if (status == TN_OK)
@@ -226,7 +243,7 @@ out:
 void tn__program_release(struct tn_network *network, struct program *program)
 {
     if (program->planned && tn__device(network)->forget)
-        tn__device(network)->forget(network->spec.device->self, &program->program);
+        tn__device(network)->forget(tn__device_self(network), &program->program);
     tn_graph_release(&program->graph);
     *program = (struct program){0};
 }

@@ -1,11 +1,6 @@
 /* report.c: what `tenon plan` prints, from the same numbers that allocate() uses. */
 #include "plan/internal.h"
 
-static uint64_t rounded(uint64_t bytes, uint64_t to)
-{
-    return (bytes + to - 1) / to * to;
-}
-
 static void add_program(struct tn_plan_report *report, const struct program *program)
 {
     for (uint32_t i = 0; i < program->program.value_count; i++) {
@@ -16,7 +11,7 @@ static void add_program(struct tn_plan_report *report, const struct program *pro
             report->gradient_bytes += value->bytes;
         else if (value->role == TN_ROLE_WORKSPACE)
             report->workspace_bytes += value->bytes;
-        else if (value->role != TN_ROLE_PARAMETER && value->role != TN_ROLE_STATE && value->role != TN_ROLE_SLOT)
+        else if (!tn__is_lasting(value))
             report->activation_bytes += value->bytes;
     }
 }
@@ -71,7 +66,7 @@ tn_status tn__report(struct tn_network *network, struct tn_error *error)
             tn_arena_take(&network->arena, network->spec.layer_count * sizeof *network->report_layers);
     if (!network->report_layers)
         return tn_fail(error, TN_NO_MEMORY, "no memory for the plan's report");
-    status = tn__device(network)->info(network->spec.device->self, &report->device, error);
+    status = tn__device(network)->info(tn__device_self(network), &report->device, error);
     report->layers = network->report_layers;
     report->layer_count = network->spec.layer_count;
     report->forward_flops = network->forward_flops;
@@ -80,11 +75,12 @@ tn_status tn__report(struct tn_network *network, struct tn_error *error)
     for (size_t i = 0; i < network->parameter_count; i++) {
         const struct parameter *p = network->parameters[i];
         report->weight_bytes += p->value.bytes;
-        report->lasting_arena_bytes += rounded(p->value.bytes, 64) * (network->request.keep_weights ? 2 : 1);
+        report->lasting_arena_bytes +=
+            tn__rounded(p->value.bytes, PLACE_BYTES) * (network->request.keep_weights ? 2 : 1);
         report->kept_bytes += network->request.keep_weights ? p->value.bytes : 0;
         for (int32_t s = 0; s < p->info.slot_count; s++) {
             report->slot_bytes += p->slots[s].bytes;
-            report->lasting_arena_bytes += rounded(p->slots[s].bytes, 64);
+            report->lasting_arena_bytes += tn__rounded(p->slots[s].bytes, PLACE_BYTES);
         }
     }
     add_program(report, main_program);
@@ -94,7 +90,7 @@ tn_status tn__report(struct tn_network *network, struct tn_error *error)
         if (programs[i]->scratch_bytes > report->scratch_bytes)
             report->scratch_bytes = programs[i]->scratch_bytes;
     }
-    report->step_arena_bytes = rounded(report->step_arena_bytes ? report->step_arena_bytes : 1, 4096);
-    report->lasting_arena_bytes = rounded(report->lasting_arena_bytes ? report->lasting_arena_bytes : 1, 4096);
+    report->step_arena_bytes = tn__rounded(report->step_arena_bytes + 1, ARENA_BYTES); /* never nothing */
+    report->lasting_arena_bytes = tn__rounded(report->lasting_arena_bytes + 1, ARENA_BYTES);
     return status;
 }

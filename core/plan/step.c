@@ -4,11 +4,6 @@
 
 #include "plan/internal.h"
 
-static void *self_of(const struct tn_network *network)
-{
-    return network->spec.device->self;
-}
-
 static size_t image_bytes(const struct tn_network *network)
 {
     size_t pixels = (size_t)network->spec.input_size.height * (size_t)network->spec.input_size.width *
@@ -18,7 +13,7 @@ static size_t image_bytes(const struct tn_network *network)
 
 static size_t output_elements(const struct tn_network *network)
 {
-    return (size_t)tn_shape_elements(&network->output);
+    return (size_t)tn_shape_elements(&network->output); /* built with one image */
 }
 
 /* Hands over the inputs of one full batch; weights NULL: all 1. */
@@ -26,7 +21,7 @@ static tn_status write_inputs(struct tn_network *network, struct program *progra
                               const float *targets, const float *weights, struct tn_error *error)
 {
     const struct tn_device *device = tn__device(network);
-    tn_status status = device->write(self_of(network), program->images, images, error);
+    tn_status status = device->write(tn__device_self(network), program->images, images, error);
     if (status != TN_OK || !program->targets)
         return status;
     if (!weights) {
@@ -34,14 +29,15 @@ static tn_status write_inputs(struct tn_network *network, struct program *progra
             network->host_weights[i] = 1.0f;
         weights = network->host_weights;
     }
-    status = device->write(self_of(network), program->targets, targets, error);
-    return status == TN_OK ? device->write(self_of(network), program->weights, weights, error) : status;
+    status = device->write(tn__device_self(network), program->targets, targets, error);
+    return status == TN_OK ? device->write(tn__device_self(network), program->weights, weights, error) : status;
 }
 
 static tn_status run(struct tn_network *network, struct program *program, const struct tn_step *step,
                      struct tn_error *error)
 {
-    return tn__device(network)->run(self_of(network), &program->program, 0, program->program.op_count, step, error);
+    return tn__device(network)->run(tn__device_self(network), &program->program, 0, program->program.op_count, step,
+                                    error);
 }
 
 tn_status tn_network_train_step(struct tn_network *network, int32_t batch, const void *images, const float *targets,
@@ -53,14 +49,14 @@ tn_status tn_network_train_step(struct tn_network *network, int32_t batch, const
                               : network->tail.planned && batch == network->tail.batch ? &network->tail
                                                                                       : NULL;
     tn_status status;
-    if (!program)
-        return tn_fail(error, TN_FAILED, "no training program is planned for a batch of %d", batch);
+    if (!program || !network->lasting_arena)
+        return tn_fail(error, TN_FAILED, "no training program is there for a batch of %d", batch);
     TN_TRY(status, write_inputs(network, program, images, targets, weights, error), out);
     TN_TRY(status, run(network, program, step, error), out);
     if (losses)
-        TN_TRY(status, device->read(self_of(network), program->losses, losses, error), out);
+        TN_TRY(status, device->read(tn__device_self(network), program->losses, losses, error), out);
     if (predictions)
-        TN_TRY(status, device->read(self_of(network), program->predictions, predictions, error), out);
+        TN_TRY(status, device->read(tn__device_self(network), program->predictions, predictions, error), out);
 out:
     return status;
 }
@@ -79,11 +75,11 @@ tn_status tn_network_infer(struct tn_network *network, int32_t batch, const void
     static const struct tn_step no_step = {.size = sizeof no_step};
     const struct tn_device *device = tn__device(network);
     struct program *program = &network->infer;
-    size_t target_bytes = (size_t)network->spec.loss_target_count * sizeof(float);
+    size_t target_bytes = tn__has_loss(network) ? (size_t)network->spec.loss_target_count * sizeof(float) : 0;
     bool partial = batch < program->batch;
     tn_status status;
-    if (!program->planned || batch > program->batch || batch < 1)
-        return tn_fail(error, TN_FAILED, "no inference program is planned for a batch of %d", batch);
+    if (!program->planned || !network->lasting_arena || batch > program->batch || batch < 1)
+        return tn_fail(error, TN_FAILED, "no inference program is there for a batch of %d", batch);
     if (partial) {
         images = padded(network->host_images, images, image_bytes(network), batch, program->batch);
         if (targets)
@@ -98,16 +94,19 @@ tn_status tn_network_infer(struct tn_network *network, int32_t batch, const void
     TN_TRY(status, write_inputs(network, program, images, targets, weights, error), out);
     TN_TRY(status, run(network, program, &no_step, error), out);
     if (losses && program->losses) {
-        TN_TRY(status, device->read(self_of(network), program->losses, network->host_losses, error), out);
+        TN_TRY(status, device->read(tn__device_self(network), program->losses, network->host_losses, error), out);
         memcpy(losses, network->host_losses, sizeof(float) * (size_t)batch);
     }
     if (predictions) {
-        TN_TRY(status, device->read(self_of(network), program->predictions, network->host_predictions, error), out);
+        TN_TRY(status, device->read(tn__device_self(network), program->predictions, network->host_predictions, error),
+               out);
         memcpy(predictions, network->host_predictions, sizeof(float) * output_elements(network) * (size_t)batch);
     }
 out:
     return status;
 }
+
+/* ---- gradients, for tests ---- */
 
 /* Makes the program without updates for this batch, with an arena of its own that the caller releases. */
 static tn_status gradient_program(struct tn_network *network, int32_t batch, void **arena, uint64_t *bytes,
@@ -117,46 +116,40 @@ static tn_status gradient_program(struct tn_network *network, int32_t batch, voi
     struct program *program = &network->gradient;
     tn_status status;
     TN_TRY(status, tn__program_make(network, program, batch, true, false, error), out);
-    TN_TRY(status, device->plan(self_of(network), &program->program, error), out);
+    TN_TRY(status, device->plan(tn__device_self(network), &program->program, error), out);
     program->planned = true;
     TN_TRY(status, tn__place(program, error), out);
     *bytes = program->arena_bytes ? program->arena_bytes : 64;
-    TN_TRY(status, device->allocate(self_of(network), *bytes, arena, error), out);
-    for (uint32_t i = 0; i < program->program.value_count; i++) {
-        struct tn_value *value = program->program.values[i];
-        if (value->role != TN_ROLE_PARAMETER && value->role != TN_ROLE_STATE && value->role != TN_ROLE_SLOT)
-            value->data = (char *)*arena + tn_info(value)->offset;
-    }
-    for (uint32_t i = 0; i < program->program.op_count; i++)
-        if (program->ops[i].scratch_bytes)
-            program->ops[i].scratch = (char *)*arena + ((uintptr_t)program->ops[i].scratch - 1);
-    TN_TRY(status, device->bind(self_of(network), &program->program, error), out);
+    TN_TRY(status, device->allocate(tn__device_self(network), *bytes, arena, error), out);
+    tn__bind_addresses(program, *arena);
+    TN_TRY(status, device->bind(tn__device_self(network), &program->program, error), out);
 out:
     return status;
 }
 
 static tn_status read_gradient(struct tn_network *network, int32_t batch, const void *images, const float *targets,
-                               const struct tn_step *step, const struct tn_value *parameter, float *gradient,
-                               struct tn_error *error)
+                               const struct tn_step *step, int64_t parameter, float *gradient, struct tn_error *error)
 {
     const struct tn_device *device = tn__device(network);
     const struct tn_value *wanted;
     void *arena = NULL;
     uint64_t bytes = 0;
     tn_status status;
+    if (batch < 1 || batch > network->host_batch || !tn__has_loss(network))
+        return tn_fail(error, TN_INVALID, "no training is planned for a batch of %d", batch);
     TN_TRY(status, gradient_program(network, batch, &arena, &bytes, error), out);
-    wanted = parameter ? tn_info(parameter)->gradient : network->gradient.input_gradient;
+    wanted = parameter < 0 ? network->gradient.input_gradient : network->gradient.gradients[parameter];
     if (!wanted) {
         status = tn_fail(error, TN_INVALID, "nothing derives this gradient");
         goto out;
     }
     TN_TRY(status, write_inputs(network, &network->gradient, images, targets, NULL, error), out);
     TN_TRY(status, run(network, &network->gradient, step, error), out);
-    TN_TRY(status, device->read(self_of(network), wanted, gradient, error), out);
+    TN_TRY(status, device->read(tn__device_self(network), wanted, gradient, error), out);
 out:
     tn__program_release(network, &network->gradient);
     if (arena)
-        device->release(self_of(network), arena, bytes);
+        device->release(tn__device_self(network), arena, bytes);
     return status;
 }
 
@@ -165,14 +158,13 @@ tn_status tn_network_gradient(struct tn_network *network, int32_t batch, const v
 {
     if (parameter >= network->parameter_count)
         return tn_fail(error, TN_INVALID, "there is no parameter %u", parameter);
-    return read_gradient(network, batch, images, targets, step, &network->parameters[parameter]->value, gradient,
-                         error);
+    return read_gradient(network, batch, images, targets, step, parameter, gradient, error);
 }
 
 tn_status tn_network_input_gradient(struct tn_network *network, int32_t batch, const void *images, const float *targets,
                                     const struct tn_step *step, float *gradient, struct tn_error *error)
 {
-    return read_gradient(network, batch, images, targets, step, NULL, gradient, error);
+    return read_gradient(network, batch, images, targets, step, -1, gradient, error);
 }
 
 static struct tn_value *slot_of(struct tn_network *network, uint32_t index, int32_t slot)
@@ -189,7 +181,7 @@ tn_status tn_network_read(struct tn_network *network, uint32_t index, int32_t sl
     const struct tn_value *value = slot_of(network, index, slot);
     if (!value || !value->data)
         return tn_fail(error, TN_INVALID, "there is no weight %u, slot %d in memory", index, slot);
-    return tn__device(network)->read(self_of(network), value, plain, error);
+    return tn__device(network)->read(tn__device_self(network), value, plain, error);
 }
 
 tn_status tn_network_write(struct tn_network *network, uint32_t index, int32_t slot, const float *plain,
@@ -198,7 +190,7 @@ tn_status tn_network_write(struct tn_network *network, uint32_t index, int32_t s
     struct tn_value *value = slot_of(network, index, slot);
     if (!value || !value->data)
         return tn_fail(error, TN_INVALID, "there is no weight %u, slot %d in memory", index, slot);
-    return tn__device(network)->write(self_of(network), value, plain, error);
+    return tn__device(network)->write(tn__device_self(network), value, plain, error);
 }
 
 /* Copies every weight to its kept copy, or back, by way of a COPY that the device does in its own layout. */
@@ -211,7 +203,7 @@ static tn_status copy_kept(struct tn_network *network, bool back, struct tn_erro
         return tn_fail(error, TN_UNSUPPORTED, "the device cannot copy memory");
     for (size_t i = 0; i < network->parameter_count; i++) {
         struct parameter *p = network->parameters[i];
-        tn_status status = device->copy(self_of(network), back ? p->value.data : p->kept,
+        tn_status status = device->copy(tn__device_self(network), back ? p->value.data : p->kept,
                                         back ? p->kept : p->value.data, p->value.bytes, error);
         if (status != TN_OK)
             return status;

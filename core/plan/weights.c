@@ -24,10 +24,12 @@ static tn_status describe_layer(struct tn_network *network, struct weights *w, u
     layer->keras_class = type->keras_class;
     if (type->keras_class && type->keras_config) {
         tn_status status = type->keras_config(from->instance->self, config, sizeof config, error);
-        if (status != TN_OK)
+        if (status == TN_UNSUPPORTED) /* these options have no counterpart: weights can still be written */
+            layer->keras_class = NULL;
+        else if (status != TN_OK)
             return status;
     }
-    if (type->keras_class)
+    if (layer->keras_class)
         layer->keras_config = tn_arena_string(&w->arena, config);
     for (uint32_t i = 0; i < from->input_count; i++)
         inputs[i] = from->inputs[i];

@@ -115,18 +115,24 @@ static int compare_folders(const void *a, const void *b)
     return strcmp(((const struct found *)a)->path, ((const struct found *)b)->path);
 }
 
+static tn_status no_memory(struct tn_error *error)
+{
+    (void)tn_fail(error, TN_NO_MEMORY, "no memory for the list of files");
+    return TN_NO_MEMORY;
+}
+
 static tn_status add_name(struct name_list *list, const char *name, struct tn_error *error)
 {
     if (list->count == list->capacity) {
         uint64_t more = list->capacity ? list->capacity * 2 : 64;
         char **grown = realloc(list->items, (size_t)more * sizeof *grown);
         if (!grown)
-            return tn_fail(error, TN_NO_MEMORY, "no memory for a list of %llu names", (unsigned long long)more);
+            return no_memory(error);
         list->items = grown, list->capacity = more;
     }
     list->items[list->count] = strdup(name);
     if (!list->items[list->count])
-        return tn_fail(error, TN_NO_MEMORY, "no memory for a file name");
+        return no_memory(error);
     list->count++;
     return TN_OK;
 }
@@ -165,8 +171,9 @@ static tn_status open_folder(const struct directory *directory, const char *path
     int reason = errno;
     if (descriptor >= 0)
         close(descriptor);
-    return tn_fail(error, reason == ENOENT || reason == ENOTDIR ? TN_NOT_FOUND : TN_IO, "cannot open folder %s/%s: %s",
-                   directory->path, path, strerror(reason));
+    tn_status status = reason == ENOENT || reason == ENOTDIR ? TN_NOT_FOUND : TN_IO;
+    (void)tn_fail(error, status, "cannot open folder %s/%s: %s", directory->path, path, strerror(reason));
+    return status;
 }
 
 /* readdir that tells the end from an error. */
@@ -227,12 +234,12 @@ static tn_status add_found(struct walk *walk, const char *path, struct tn_error 
         uint64_t more = walk->capacity ? walk->capacity * 2 : 16;
         struct found *grown = realloc(walk->folders, (size_t)more * sizeof *grown);
         if (!grown)
-            return tn_fail(error, TN_NO_MEMORY, "no memory for a list of %llu folders", (unsigned long long)more);
+            return no_memory(error);
         walk->folders = grown, walk->capacity = more;
     }
     walk->folders[walk->count] = (struct found){.path = strdup(path)};
     if (!walk->folders[walk->count].path)
-        return tn_fail(error, TN_NO_MEMORY, "no memory for a folder name");
+        return no_memory(error);
     walk->count++;
     return TN_OK;
 }
@@ -242,7 +249,7 @@ static tn_status walk_below(struct walk *walk, const char *path, const struct na
     tn_status status = TN_OK;
     for (uint64_t i = 0; status == TN_OK && i < names->count; i++) {
         char *below = join(path, names->items[i]);
-        status = below ? walk_folder(walk, below, error) : tn_fail(error, TN_NO_MEMORY, "no memory for a folder name");
+        status = below ? walk_folder(walk, below, error) : no_memory(error);
         free(below);
     }
     return status;

@@ -14,6 +14,7 @@
 
 #include <jerror.h> /* after jpeglib.h, whose configuration decides on the codes in it */
 
+#include "colours.h"
 #include "tenon/plugin.h"
 
 #ifndef JCS_ALPHA_EXTENSIONS
@@ -188,37 +189,17 @@ static enum conversion choose_colours(struct jpeg_decompress_struct *codec, cons
     return GREY_FROM_RGB;
 }
 
-static unsigned char grey_of(unsigned red, unsigned green, unsigned blue)
-{
-    return (unsigned char)((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16);
-}
-
-/* Pillow's way from ink to light, with its rounding. */
-static unsigned char light_of(unsigned ink, unsigned light)
-{
-    unsigned product = ink * light + 128;
-    unsigned taken = (product + (product >> 8)) >> 8;
-    return (unsigned char)(light > taken ? light - taken : 0);
-}
-
 static void convert_row(const struct jpeg_worker *worker, enum conversion conversion, int32_t channels,
                         unsigned char *out)
 {
     const unsigned char *in = worker->line;
-    int inverted = worker->codec.saw_Adobe_marker; /* Adobe stores light, others ink */
-    for (JDIMENSION x = 0; x < worker->codec.output_width; x++, out += channels) {
-        unsigned char rgb[3];
-        if (conversion == CMYK) {
-            unsigned light = inverted ? in[3] : 255u - in[3];
-            for (int c = 0; c < 3; c++)
-                rgb[c] = light_of(inverted ? 255u - in[c] : in[c], light);
-            in += 4;
-        } else {
-            memcpy(rgb, in, 3);
-            in += 3;
-        }
+    int32_t in_channels = conversion == CMYK ? 4 : 3;
+    for (JDIMENSION x = 0; x < worker->codec.output_width; x++, in += in_channels, out += channels) {
+        unsigned char rgb[3] = {in[0], in[1], in[2]};
+        if (conversion == CMYK)
+            rgb_of_cmyk(in, worker->codec.saw_Adobe_marker, rgb);
         if (channels == 1) {
-            out[0] = grey_of(rgb[0], rgb[1], rgb[2]);
+            out[0] = grey_of(rgb);
             continue;
         }
         memcpy(out, rgb, 3);

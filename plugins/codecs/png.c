@@ -10,6 +10,7 @@
 
 #include <png.h>
 
+#include "colours.h"
 #include "tenon/plugin.h"
 
 struct png {
@@ -201,10 +202,8 @@ static tn_status reserve(struct png_worker *worker, size_t bytes, size_t rows, s
 /* In place: a grey row is shorter than its colours. */
 static void make_grey(unsigned char *pixels, size_t count)
 {
-    for (size_t i = 0; i < count; i++) {
-        const unsigned char *rgb = pixels + 3 * i;
-        pixels[i] = (unsigned char)((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
-    }
+    for (size_t i = 0; i < count; i++)
+        pixels[i] = grey_of(pixels + 3 * i);
 }
 
 static tn_status decode_body(struct png_worker *worker, uint64_t byte_count, const struct tn_decode_request *request,

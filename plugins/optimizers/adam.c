@@ -48,11 +48,18 @@ FOR_EACH_CPU static void step_amsgrad(uint64_t n, float *restrict w, const float
     }
 }
 
+/* 1 - beta^t in float, as Keras has it. The rounding of 0.999 alone makes 6e-6 of a step: enough to part ways with a
+ * run of Keras within ten steps, where a ReLU's input happens to be close to 0. */
+static float correction(double beta, uint64_t step)
+{
+    return 1.0f - (float)pow((double)(float)beta, (double)step);
+}
+
 static void update(const struct tn_update *u)
 {
     const struct adam *o = u->self;
-    double t = (double)u->step;
-    struct factors f = {.rate = (float)(u->learning_rate * sqrt(1.0 - pow(o->beta_2, t)) / (1.0 - pow(o->beta_1, t))),
+    struct factors f = {.rate = (float)(u->learning_rate * sqrt((double)correction(o->beta_2, u->step)) /
+                                        (double)correction(o->beta_1, u->step)),
                         .b1 = (float)(1.0 - o->beta_1),
                         .b2 = (float)(1.0 - o->beta_2),
                         .epsilon = (float)o->epsilon,

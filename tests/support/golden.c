@@ -116,15 +116,17 @@ static void give_up(const char *what, const char *why)
 void golden_rig_open(struct golden_rig *rig, bool with_device)
 {
     struct tn_error error = {0};
-    struct golden_options none = {0};
+    struct golden_options options = {0};
     struct golden_instance device = {0};
+    const char *threads = getenv("TENON_TEST_THREADS");
     *rig = (struct golden_rig){0};
     if (tn_registry_open(NULL, &rig->registry, &error) != TN_OK)
         give_up("registry", error.text);
     tn_registry_load_all(rig->registry);
     if (!with_device)
         return;
-    if (!golden_instance_open(rig, TN_DEVICE, "cpu", &none, &device))
+    golden_option(&options, "threads", "%s", threads ? threads : "1");
+    if (!golden_instance_open(rig, TN_DEVICE, "cpu", &options, &device))
         give_up("device cpu", device.reason);
     rig->device = device.instance;
     device.instance = NULL;
@@ -152,14 +154,15 @@ bool golden_instance_open(struct golden_rig *rig, uint32_t kind, const char *typ
 {
     struct tn_text text = {0};
     struct tn_section *section = NULL;
+    const char *name = options->name ? options->name : "golden";
     *made = (struct golden_instance){0};
-    tn_text_format(&text, "[%s:golden]\ntype = %s\n", tn_kind_name(kind), type);
+    tn_text_format(&text, "[%s:%s]\ntype = %s\n", tn_kind_name(kind), name, type);
     if (options->text.data)
         tn_text_add(&text, options->text.data);
     tn_text_release(&options->text);
     if (!text.failed &&
         tn_config_load_text(text.data, text.length, "golden.ini", NULL, 0, &made->config, &made->problems) == TN_OK)
-        section = tn_config_section(made->config, tn_kind_name(kind), "golden");
+        section = tn_config_section(made->config, tn_kind_name(kind), name);
     tn_text_release(&text);
     if (section)
         (void)tn_instance_open(rig->registry, kind, NULL, section, NULL, &made->instance, &made->problems);

@@ -40,12 +40,14 @@ struct golden_rig {
     struct tn_registry *registry;
     struct tn_instance *device; /* cpu, or NULL */
 };
-/* With `device`, opens the cpu device too. Ends the program when that fails. */
+/* With `device`, opens the cpu device too, on one thread (the tensors are tiny) or $TENON_TEST_THREADS. Ends the
+ * program when that fails. */
 void golden_rig_open(struct golden_rig *rig, bool device);
 void golden_rig_close(struct golden_rig *rig);
 
 struct golden_options {
     struct tn_text text; /* of a section */
+    const char *name;    /* of the section; NULL = "golden" */
 };
 TN_PRINTF(3, 4) void golden_option(struct golden_options *options, const char *key, const char *format, ...);
 
