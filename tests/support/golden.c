@@ -160,8 +160,11 @@ bool golden_instance_open(struct golden_rig *rig, uint32_t kind, const char *typ
     if (options->text.data)
         tn_text_add(&text, options->text.data);
     tn_text_release(&options->text);
-    if (!text.failed &&
-        tn_config_load_text(text.data, text.length, "golden.ini", NULL, 0, &made->config, &made->problems) == TN_OK)
+    /* Formats have no section: the core opens them by the file's extension. */
+    if (kind == TN_FORMAT)
+        (void)tn_instance_open(rig->registry, kind, type, NULL, NULL, &made->instance, &made->problems);
+    else if (!text.failed && tn_config_load_text(text.data, text.length, "golden.ini", NULL, 0, &made->config,
+                                                 &made->problems) == TN_OK)
         section = tn_config_section(made->config, tn_kind_name(kind), name);
     tn_text_release(&text);
     if (section)
