@@ -68,7 +68,7 @@ static tn_status device_info(void *self, struct tn_device_info *info, struct tn_
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     (void)error;
     info->threads = (int32_t)cpu->threads;
-    info->fusions = TN_FUSE_BIAS_RELU | TN_FUSE_NORM_RELU;
+    info->fusions = TN_FUSE_BIAS_RELU | TN_FUSE_CONV_POOL | TN_FUSE_NORM_RELU;
     info->memory_bytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
     (void)snprintf(info->name, sizeof info->name, "CPU (oneDNN %d.%d.%d, %s, %d thread%s)", version->major,
                    version->minor, version->patch, instruction_set(), (int)cpu->threads, cpu->threads == 1 ? "" : "s");
