@@ -10,7 +10,7 @@ configure = mkdir -p $(1) && { cmake $$([ -f $(1)/CMakeCache.txt ] || echo "$(ni
 	{ cat $(1)/configure.log; echo "Something is missing: bash .ci/install-packages"; exit 1; }; }
 build = cmake --build $(1) --parallel $(JOBS)
 
-.PHONY: all demo check check-all test check-golden check-asan check-tsan check-valgrind bench lint format docs install clean help packages
+.PHONY: all demo check test check-golden check-asan check-tsan check-valgrind bench lint format docs install clean help packages
 
 all:
 	@$(call configure,$(BUILD),-DCMAKE_INSTALL_PREFIX=$(PREFIX) -DTENON_TESTS=OFF)
@@ -19,8 +19,7 @@ all:
 help:
 	@echo "make                build into $(BUILD)/"
 	@echo "make demo           draw a data set, train on it, show predictions"
-	@echo "make check          warnings as errors, format, valgrind, tests, examples, golden suites"
-	@echo "make check-all      the same, then the suite under sanitizers"
+	@echo "make check          warnings as errors, format, valgrind, sanitizers, tests, examples, golden suites"
 	@echo "make test           the tests alone"
 	@echo "make check-golden FIXTURES=DIR   the golden suites on a folder of fixtures"
 	@echo "make check-asan | check-tsan | check-valgrind   one of the parts"
@@ -43,12 +42,9 @@ check:
 	@$(call configure,$(BUILD)/check,-DTENON_WERROR=ON -DTENON_TESTS=ON)
 	@$(call build,$(BUILD)/check)
 	@bash tests/valgrind.sh $(BUILD)/check
-	@cd $(BUILD)/check && ctest --output-on-failure --no-tests=error
-
-# The suite again under sanitizers: minutes more.
-check-all: check
 	@$(MAKE) --no-print-directory check-asan
 	@$(MAKE) --no-print-directory check-tsan
+	@cd $(BUILD)/check && ctest --output-on-failure --no-tests=error
 
 test: packages
 	@$(call configure,$(BUILD)/check,-DTENON_WERROR=ON -DTENON_TESTS=ON)

@@ -172,7 +172,7 @@ static void add_network(struct tn_text *text, const struct tn_look *look, const 
     add_key(text, "batch norm has its own", "use_bias    = no");
     tn_text_add(text, "\n[layer:stage/norm]\n"
                       "type     = batch_normalization\n"
-                      "momentum = 0.9            ; few steps an epoch: the moving statistics have to keep up\n\n"
+                      "momentum = 0.9             ; few steps an epoch: the moving statistics have to keep up\n\n"
                       "[layer:stage/relu]\n"
                       "type       = activation\n"
                       "activation = relu\n\n"
@@ -183,8 +183,8 @@ static void add_network(struct tn_text *text, const struct tn_look *look, const 
         tn_text_format(text, "[layer:stage%d]\ntype    = block\nuse     = stage\nfilters = %d\n\n", stage + 1, filters);
     }
     tn_text_format(text,
-                   "[layer:pool]\n"
-                   "type = global_average_pooling2d\n\n"
+                   "[layer:flatten]\n"
+                   "type = flatten\n\n"
                    "[layer:dropout]\n"
                    "type = dropout\n"
                    "rate = %g\n\n"

@@ -58,7 +58,7 @@ for model in seed cifar; do
         if [ -n "$have_peers" ]; then
             line+=$(awk -v a="$(best tenon $model "$threads")" -v t="$(best torch $model "$threads")" \
                 -v k="$(best keras $model "$threads")" 'BEGIN { m = t > k ? t : k
-                    printf "  torch %8s  keras %8s  ratio to the faster %.2f", t, k, m > 0 ? a / m : 0 }')
+                    printf "  torch %8s  keras %8s  ratio to the faster %.2f", t, k, (m > 0 ? a / m : 0) }')
         fi
         echo "$line"
     done
