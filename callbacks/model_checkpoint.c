@@ -162,11 +162,17 @@ static tn_status model_checkpoint_on(void *self, int32_t event, const struct tn_
     }
 }
 
+static const char *model_checkpoint_weight_file(const void *self)
+{
+    return ((const struct model_checkpoint *)self)->template_;
+}
+
 static const struct tn_callback model_checkpoint = {
     TN_TYPE_WITH(TN_CALLBACK, "model_checkpoint", struct model_checkpoint, model_checkpoint_options,
                  "write the weights after epochs or batches, or when they are the best so far", 0,
                  model_checkpoint_open, NULL),
     .on = model_checkpoint_on,
+    .weight_file = model_checkpoint_weight_file,
 };
 
 TN_PLUGIN("tenon.callbacks.model_checkpoint", "0.1.0", "Apache-2.0", &model_checkpoint.type);

@@ -8,6 +8,7 @@ kind=$1
 build=$(realpath "$2")
 source=$(realpath "$(dirname "$0")/..")
 cd "$build"
+export TENON_SANITIZED=$kind
 case $kind in
 asan)
     # Leaks are looked for at the end of each process; those of libraries are listed with their reasons.

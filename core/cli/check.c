@@ -80,9 +80,7 @@ static uint64_t available_memory(void)
 static void check_memory(struct checking *checking)
 {
     const struct tn_experiment *experiment = checking->experiment;
-    const struct tn_plan_report *report = tn_network_report(experiment->network);
-    uint64_t needed = report->lasting_arena_bytes + report->step_arena_bytes + tn_dataset_bytes(experiment->train) +
-                      (experiment->validation ? tn_dataset_bytes(experiment->validation) : 0);
+    uint64_t needed = tn_experiment_planned_bytes(experiment);
     uint64_t there = available_memory();
     char planned[32], free_now[32];
     tn_say_bytes(planned, sizeof planned, needed);

@@ -28,16 +28,33 @@ static const char *shape_text(const struct tn_shape *shape, char *text, size_t s
     return text;
 }
 
-/* Bytes of rings and indexes of all open sources. */
-static uint64_t data_bytes(const struct tn_experiment *experiment)
+/* What a run holds that is not in the arenas. */
+struct host {
+    uint64_t data;    /* rings and indexes of the sources */
+    uint64_t files;   /* weights on their way into a file, results of a batch */
+    uint64_t program; /* code, libraries, plugins, plan: what is resident already */
+};
+
+/* The ring of a source with another batch size; the index stays. */
+static uint64_t data_bytes(const struct tn_dataset *dataset, uint64_t now, uint64_t batch)
 {
-    return (experiment->train ? tn_dataset_bytes(experiment->train) : 0) +
-           (experiment->validation ? tn_dataset_bytes(experiment->validation) : 0);
+    uint64_t index = dataset ? tn_dataset_info(dataset)->index_bytes : 0;
+    return dataset ? (tn_dataset_bytes(dataset) - index) / now * batch + index : 0;
 }
 
-static uint64_t total_bytes(const struct tn_plan_report *report, uint64_t data)
+static struct host host_bytes(const struct tn_experiment *experiment, uint64_t batch)
 {
-    return report->lasting_arena_bytes + report->step_arena_bytes + data;
+    uint64_t now = (uint64_t)experiment->data.batch_size;
+    return (struct host){
+        .data = data_bytes(experiment->train, now, batch) + data_bytes(experiment->validation, now, batch),
+        .files = tn_experiment_host_bytes(experiment, batch),
+        .program = tn_memory_resident(),
+    };
+}
+
+static uint64_t total_bytes(const struct tn_plan_report *report, const struct host *host)
+{
+    return report->lasting_arena_bytes + report->step_arena_bytes + host->data + host->files + host->program;
 }
 
 /* In a plain chain every layer reads the one before it: no column has to say so. */
@@ -85,7 +102,7 @@ static void bytes_row(struct tn_table *table, const char *what, uint64_t bytes)
     tn_table_format(table, "%llu", (unsigned long long)bytes);
 }
 
-static void print_memory(const struct tn_plan_report *report, uint64_t data)
+static void print_memory(const struct tn_plan_report *report, const struct host *host)
 {
     struct tn_table table = {.columns = 3, .alignment = "lrr"};
     tn_table_cell(&table, "memory");
@@ -100,13 +117,17 @@ static void print_memory(const struct tn_plan_report *report, uint64_t data)
     bytes_row(&table, "scratch", report->scratch_bytes);
     bytes_row(&table, "arena that lasts", report->lasting_arena_bytes);
     bytes_row(&table, "arena of a step", report->step_arena_bytes);
-    bytes_row(&table, "batches and index", data);
-    bytes_row(&table, "total (arenas + batches)", total_bytes(report, data));
+    bytes_row(&table, "batches and index", host->data);
+    bytes_row(&table, "files and results", host->files);
+    bytes_row(&table, "growth: these four", total_bytes(report, host) - host->program);
+    bytes_row(&table, "program and libraries", host->program);
+    bytes_row(&table, "total", total_bytes(report, host));
     tn_table_print(&table, 1);
 }
 
 static void print_plain(const struct tn_experiment *experiment, const struct tn_plan_report *report)
 {
+    const struct host host = host_bytes(experiment, (uint64_t)experiment->data.batch_size);
     char all[32], trained[32], forward[32], train[32];
     printf("%s on %s, batches of %lld\n\n", experiment->options.name, report->device.name,
            (long long)experiment->data.batch_size);
@@ -116,7 +137,7 @@ static void print_plain(const struct tn_experiment *experiment, const struct tn_
            tn_say_count(trained, sizeof trained, report->trained_parameters),
            tn_say_count(forward, sizeof forward, report->forward_flops),
            tn_say_count(train, sizeof train, report->train_flops));
-    print_memory(report, data_bytes(experiment));
+    print_memory(report, &host);
     puts("\nTensors share an arena where their lifetimes do not overlap, so that an arena is smaller than the sum of "
          "its "
          "parts.");
@@ -159,7 +180,7 @@ static void json_layers(struct tn_text *text, const struct tn_plan_report *repor
 static void json_report(struct tn_text *text, const struct tn_experiment *experiment,
                         const struct tn_plan_report *report)
 {
-    uint64_t data = data_bytes(experiment);
+    const struct host host = host_bytes(experiment, (uint64_t)experiment->data.batch_size);
     tn_text_add(text, "{\"name\": ");
     tn_text_json(text, experiment->options.name);
     tn_text_add(text, ", \"device\": ");
@@ -178,25 +199,21 @@ static void json_report(struct tn_text *text, const struct tn_experiment *experi
     json_number(text, "scratch_bytes", report->scratch_bytes);
     json_number(text, "lasting_arena_bytes", report->lasting_arena_bytes);
     json_number(text, "step_arena_bytes", report->step_arena_bytes);
-    json_number(text, "batch_bytes", data);
-    json_number(text, "total_bytes", total_bytes(report, data));
+    json_number(text, "batch_bytes", host.data);
+    json_number(text, "file_bytes", host.files);
+    json_number(text, "growth_bytes", total_bytes(report, &host) - host.program);
+    json_number(text, "program_bytes", host.program);
+    json_number(text, "total_bytes", total_bytes(report, &host));
     json_layers(text, report);
 }
 
 /* ---- what would fit ---- */
 
-/* The ring of a source with another batch size; the index stays. */
-static uint64_t data_bytes_at(const struct tn_dataset *dataset, uint64_t now, uint64_t batch)
-{
-    uint64_t index = dataset ? tn_dataset_info(dataset)->index_bytes : 0;
-    return dataset ? (tn_dataset_bytes(dataset) - index) / now * batch + index : 0;
-}
-
 /* What a run with this batch size takes in all: planned anew, allocated never. */
 static tn_status bytes_at(struct tn_experiment *experiment, int64_t batch, int32_t kept, uint64_t *bytes,
                           struct tn_error *error)
 {
-    uint64_t now = (uint64_t)experiment->data.batch_size;
+    const struct host host = host_bytes(experiment, (uint64_t)batch);
     uint64_t images = experiment->train ? tn_dataset_info(experiment->train)->count : 0;
     struct tn_plan_request request = {.train = (int32_t)batch,
                                       .train_tail = (int32_t)(images % (uint64_t)batch),
@@ -204,9 +221,7 @@ static tn_status bytes_at(struct tn_experiment *experiment, int64_t batch, int32
                                       .keep_weights = kept};
     tn_status status = tn_network_plan(experiment->network, &request, error);
     if (status == TN_OK)
-        *bytes = total_bytes(tn_network_report(experiment->network),
-                             data_bytes_at(experiment->train, now, (uint64_t)batch) +
-                                 data_bytes_at(experiment->validation, now, (uint64_t)batch));
+        *bytes = total_bytes(tn_network_report(experiment->network), &host);
     return status;
 }
 
@@ -294,9 +309,8 @@ const struct tn_command tn_command_plan_entry = {
     .name = "plan",
     .summary = "layers, shapes, parameters, FLOPs, memory",
     .usage = "FILE [section.key=value ...] [--memory BYTES] [--json]",
-    .about =
-        "Plans the run and prints what it would compute and hold; nothing is allocated or written. A run uses what\n"
-        "the plan says: two arenas and the ring of batches.",
+    .about = "Plans the run and prints what it would compute and hold; nothing is allocated or written. `growth` is\n"
+             "what a run takes above the program itself: two arenas, the ring of batches, files on their way.",
     .examples = "  tenon plan cats.ini\n"
                 "  tenon plan cats.ini --memory 12GiB\n"
                 "  tenon plan cats.ini data.batch_size=256 --json",

@@ -28,17 +28,16 @@ static void say_begin(struct tn_console *console, const struct tn_experiment *ex
                    experiment->options.name, (unsigned long long)tn_dataset_info(experiment->train)->count,
                    experiment->class_count, experiment->validation ? "" : ", no validation",
                    (long long)experiment->data.batch_size);
-    tn_console_say(
-        console, TN_LOG_INFO, "%s; %s parameters, %s planned", report->device.name,
-        tn_say_count(count, sizeof count, report->parameters),
-        tn_say_bytes(bytes, sizeof bytes,
-                     report->lasting_arena_bytes + report->step_arena_bytes + tn_dataset_bytes(experiment->train)));
+    tn_console_say(console, TN_LOG_INFO, "%s; %s parameters, %s planned", report->device.name,
+                   tn_say_count(count, sizeof count, report->parameters),
+                   tn_say_bytes(bytes, sizeof bytes, tn_experiment_planned_bytes(experiment)));
     tn_console_say(console, TN_LOG_INFO, "writing to %s", experiment->run_directory);
 }
 
 static int say_end(struct tn_console *console, const struct tn_experiment *experiment, tn_status status,
                    const struct tn_train_result *result, const struct tn_error *error)
 {
+    char planned[32], grown[32];
     if (status == TN_INTERRUPTED) {
         tn_console_say(console, TN_LOG_WARNING, "%s",
                        error->text[0] ? error->text : "interrupted; the run ended in order");
@@ -51,6 +50,9 @@ static int say_end(struct tn_console *console, const struct tn_experiment *exper
                        result->epochs_done == 1 ? "" : "s", (unsigned long long)result->steps,
                        result->stopped_because ? "; stopped: " : "",
                        result->stopped_because ? result->stopped_because : "", experiment->run_directory);
+        tn_console_say(console, TN_LOG_INFO, "memory: the process grew by at most %s; planned were %s",
+                       tn_say_bytes(grown, sizeof grown, result->grown_bytes),
+                       tn_say_bytes(planned, sizeof planned, result->planned_bytes));
     }
     return TN_EXIT_DONE;
 }

@@ -56,11 +56,12 @@ tn_status tn_experiment_open(const char *path, const char *const *overrides, siz
 void tn_experiment_close(struct tn_experiment **experiment);
 /* Allocates the network on its device if that has not happened yet; what follows does it by itself. */
 tn_status tn_experiment_ready(struct tn_experiment *experiment, struct tn_error *error);
-/* Allocates the network on its device if that has not happened yet. */
-tn_status tn_experiment_ready(struct tn_experiment *experiment, struct tn_error *error);
-/* Host memory that training takes besides the arenas and the rings: weights on their way into a file, results of a
- * batch. */
-uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment);
+/* Host memory that training with batches of `batch` takes besides the arenas and the rings: weights on their way into a
+ * file, results of a batch. */
+uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment, uint64_t batch);
+/* Everything that training will take above what an opened experiment has taken: arenas, rings and indexes, host
+ * memory. */
+uint64_t tn_experiment_planned_bytes(const struct tn_experiment *experiment);
 /* Loads a weight file (format by content/extension). */
 tn_status tn_experiment_load_weights(struct tn_experiment *experiment, const char *path, char *notes,
                                      size_t notes_bytes, struct tn_error *error);
@@ -97,6 +98,8 @@ struct tn_train_result {
     uint64_t steps;
     const char *stopped_because; /* NULL: all epochs done */
     double best_value;           /* lowest val_loss of an epoch (loss, without validation) */
+    uint64_t planned_bytes;      /* what tn_experiment_planned_bytes said */
+    uint64_t grown_bytes;        /* how far the process was, at most, above its size when training was asked for */
 };
 /* Trains and writes the run directory. TN_INTERRUPTED after request->stop: the error's text says what was saved. Once
  * for each opened experiment. */

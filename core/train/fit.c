@@ -73,6 +73,17 @@ static void check_name(struct tn_setup *setup)
                    "[experiment] name: `%s` cannot be the name of a folder", name);
 }
 
+/* What a callback will write has to have a format, which is opened here: its libraries are loaded before the run. */
+static void check_weight_file(struct tn_setup *setup, const struct tn_instance *callback)
+{
+    const struct tn_callback *type = (const struct tn_callback *)callback->type;
+    const char *path = type->weight_file ? type->weight_file(callback->self) : NULL;
+    struct tn_error error = {.status = TN_OK};
+    if (path && tn_weight_files_prepare(setup->experiment, path, &error) != TN_OK)
+        tn_problem_add(setup->problems, callback->file, callback->line, "[callback:%s]: %s", callback->name,
+                       error.text);
+}
+
 void tn_setup_check_fit(struct tn_setup *setup)
 {
     const struct tn_experiment *experiment = setup->experiment;
@@ -92,6 +103,7 @@ void tn_setup_check_fit(struct tn_setup *setup)
     for (uint32_t i = 0; i < experiment->callback_count; i++) {
         const struct tn_instance *callback = experiment->callbacks[i];
         const struct tn_callback *type = (const struct tn_callback *)callback->type;
+        check_weight_file(setup, callback);
         if (!(type->type.flags & TN_CALLBACK_KEEPS_WEIGHTS) ||
             (type->keeps_weights && !type->keeps_weights(callback->self)))
             continue;

@@ -325,8 +325,9 @@ tn_status tn_experiment_train(struct tn_experiment *experiment, const struct tn_
                               struct tn_train_result *result, struct tn_error *error)
 {
     struct tn_loop loop = {.experiment = experiment, .request = request, .result = result, .directory = {.lock = -1}};
+    uint64_t before = tn_memory_resident(), peak;
     tn_status status;
-    *result = (struct tn_train_result){.best_value = NAN};
+    *result = (struct tn_train_result){.best_value = NAN, .planned_bytes = tn_experiment_planned_bytes(experiment)};
     status = begin(&loop, error);
     if (status == TN_OK) {
         status = tn_loop_tell(&loop, TN_RUN_BEGIN, error);
@@ -338,6 +339,8 @@ tn_status tn_experiment_train(struct tn_experiment *experiment, const struct tn_
         }
         status = end_run(&loop, status, error);
     }
+    peak = tn_memory_peak();
+    result->grown_bytes = peak > before ? peak - before : 0;
     tn_run_directory_close(&loop.directory);
     if (loop.train.experiment)
         tn_meters_close(&loop.train);

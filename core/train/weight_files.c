@@ -91,6 +91,12 @@ static tn_status open_format(struct tn_experiment *experiment, const char *path,
     return status;
 }
 
+tn_status tn_weight_files_prepare(struct tn_experiment *experiment, const char *path, struct tn_error *error)
+{
+    const struct tn_instance *instance;
+    return open_format(experiment, path, &instance, error);
+}
+
 /* ---- the weights as files see them ---- */
 
 /* What the network does not know: classes, and the words of Keras for loss and optimizer. */
@@ -124,13 +130,22 @@ tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct 
     return status;
 }
 
-uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment)
+uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment, uint64_t batch)
 {
     const struct tn_plan_report *report = tn_network_report(experiment->network);
     struct tn_shape output = tn_network_output_shape(experiment->network);
-    uint64_t results = (1 + tn_shape_elements(&output)) * (uint64_t)experiment->own->batch * sizeof(float);
+    uint64_t results = (1 + tn_shape_elements(&output)) * batch * sizeof(float);
     /* the copy that is filled from the device, and the file that is built from it */
     return report->parameters * sizeof(float) * 2 + results * (experiment->validation ? 2 : 1);
+}
+
+uint64_t tn_experiment_planned_bytes(const struct tn_experiment *experiment)
+{
+    const struct tn_plan_report *report = tn_network_report(experiment->network);
+    return report->lasting_arena_bytes + report->step_arena_bytes +
+           tn_experiment_host_bytes(experiment, (uint64_t)experiment->own->batch) +
+           (experiment->train ? tn_dataset_bytes(experiment->train) : 0) +
+           (experiment->validation ? tn_dataset_bytes(experiment->validation) : 0);
 }
 
 void tn_weight_files_close(struct tn_experiment *experiment)

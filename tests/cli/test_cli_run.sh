@@ -40,6 +40,10 @@ for what in "experiment" "training data" "validation data" "network" "memory" "r
 done
 check "check leaves nothing behind" [ ! -e runs/tiny ]
 
+run check tiny.ini callback:checkpoint.path=best.xyz
+expect 2
+says "best.xyz: no format is known"
+
 run plan tiny.ini
 expect 0
 says "conv1"
@@ -55,6 +59,14 @@ says '"largest_batch": '
 run plan tiny.ini --memory 1k
 expect 0
 says "not even a batch of 1"
+
+# What the plan says is what a run takes; sanitizers add memory of their own.
+if [ -z "${TENON_SANITIZED:-}" ]; then
+    run train "$TENON_SOURCE/tests/bench/cifar.ini" experiment.name=memory experiment.epochs=1 experiment.steps_per_epoch=2
+    expect 0
+    check "growth within 5 % and 20 MiB of the plan" awk '/^memory:/ && $10 == "MiB;" && $14 == "MiB" {
+        good = ($9 - $13)^2 <= ($13 * 0.05 + 20)^2 } END { exit !good }' out
+fi
 
 run config tiny.ini data.batch_size=4
 expect 0

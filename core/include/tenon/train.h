@@ -150,6 +150,9 @@ struct tn_callback {
     tn_status (*on)(void *self, int32_t event, const struct tn_run *run, struct tn_error *error);
     /* Of a type with TN_CALLBACK_KEEPS_WEIGHTS: 1 when it will, with these options; NULL = always.  [setup] */
     int32_t (*keeps_weights)(const void *self);
+    /* The file that save_weights() will be asked for, placeholders and all, so that a name of no known format is an
+     * error before the run; NULL (or the result NULL) = it saves none, or does not know yet.  [setup] */
+    const char *(*weight_file)(const void *self);
 };
 
 #define TN_SIZE_OF_TN_OPTIMIZER sizeof(struct tn_optimizer)
