@@ -8,7 +8,7 @@
  *   pictures.c       a folder or file of pictures as a source
  *   weight_files.c   formats: load and save
  *   meters.c         running means of loss and metrics
- *   run_directory.c  the folder of a run: lock, config.ini, classes.txt
+ *   run_directory.c  the folder of a run: lock, config.ini, classes.txt;  run_config.c what config.ini says
  *   manifest.c       manifest.json
  *   train.c          the loop;  events.c what callbacks see and may ask for
  *   eval.c, predict.c
@@ -117,6 +117,10 @@ struct tn_run_directory {
 tn_status tn_run_directory_open(struct tn_run_directory *directory, const struct tn_experiment *experiment, bool fresh,
                                 struct tn_error *error);
 void tn_run_directory_close(struct tn_run_directory *directory);
+
+/* ---- run_config.c ---- */
+/* Adds the resolved experiment with absolute paths (in the experiment's sections too). */
+tn_status tn_run_config_print(const struct tn_experiment *experiment, struct tn_text *text);
 
 /* ---- manifest.c ---- */
 tn_status tn_manifest_write(const struct tn_experiment *experiment, const char *directory, struct tn_error *error);

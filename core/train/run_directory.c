@@ -140,10 +140,7 @@ static tn_status write_config(const struct tn_run_directory *directory, const st
                               struct tn_error *error)
 {
     struct tn_text text = {.data = NULL};
-    tn_status status;
-    tn_text_format(&text, "; the resolved experiment; relative paths count from the folder of %s\n",
-                   experiment->config->path);
-    status = tn_config_print(experiment->config, false, &text);
+    tn_status status = tn_run_config_print(experiment, &text);
     if (status == TN_OK)
         status = write_text(directory, "config.ini", &text, error);
     else

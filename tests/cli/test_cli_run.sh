@@ -87,6 +87,9 @@ for file in config.ini classes.txt log.csv manifest.json checkpoints/best.h5; do
     check "runs/tiny/$file" [ -s "runs/tiny/$file" ]
 done
 weights=runs/tiny/checkpoints/best.h5
+run check runs/tiny/config.ini
+expect 0
+check "a run's config.ini stands by itself" grep -q "^path *= $PWD/data/train" runs/tiny/config.ini
 
 run eval tiny.ini --weights $weights
 expect 0

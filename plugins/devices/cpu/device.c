@@ -8,8 +8,9 @@
 
 static const struct tn_option options[] = {
     TN_INT(struct tn_cpu, threads, 0, 0, 4096, "threads to compute with; 0 = one for each core that we may use"),
-    TN_ENUM(struct tn_cpu, convolution, TN_CONVOLUTION_AUTO, "auto|direct|winograd",
-            "algorithm of 3x3 convolutions; auto chooses by shape, winograd wherever there is one"),
+    TN_ENUM(
+        struct tn_cpu, convolution, TN_CONVOLUTION_AUTO, "auto|direct|winograd",
+        "algorithm of 3x3 convolutions: auto chooses by channels and pass; direct rounds least; winograd where it can"),
     TN_BOOL(struct tn_cpu, huge_pages, 1, "ask the system for huge pages"),
     TN_END,
 };
