@@ -296,6 +296,8 @@ dnnl_status_t tn_norm_forward(dnnl_primitive_desc_t *descriptor, dnnl_engine_t e
     return status;
 }
 
+const bool tn_norm_backward_takes_shift = DNNL_VERSION_MAJOR < 3;
+
 dnnl_status_t tn_norm_backward(dnnl_primitive_desc_t *descriptor, dnnl_engine_t engine,
                                const struct tn_norm_descriptor *n, const_dnnl_primitive_desc_t forward)
 {

@@ -67,6 +67,8 @@ dnnl_status_t tn_norm_forward(dnnl_primitive_desc_t *descriptor, dnnl_engine_t e
                               const struct tn_norm_descriptor *norm);
 dnnl_status_t tn_norm_backward(dnnl_primitive_desc_t *descriptor, dnnl_engine_t engine,
                                const struct tn_norm_descriptor *norm, const_dnnl_primitive_desc_t forward);
+/* The shift is of no use to the gradient, but 2.x counts it among the inputs that have to be there; 3.x refuses it. */
+extern const bool tn_norm_backward_takes_shift;
 
 dnnl_status_t tn_reorder(dnnl_primitive_desc_t *descriptor, dnnl_engine_t engine, tn_const_md from, tn_const_md to);
 

@@ -186,8 +186,8 @@ void tn_plan_norm_gradient(struct tn_planning *planning)
     tn_plan_argument(planning, stage, DNNL_ARG_DIFF_DST, norm->given->md, dy);
     tn_plan_argument(planning, stage, DNNL_ARG_DIFF_SRC, norm->given->md, dx);
     argument_if(planning, stage, DNNL_ARG_SCALE, norm, GAMMA);
-    /* Not used, but oneDNN 2.6 counts it among the inputs that have to be there. */
-    argument_if(planning, stage, DNNL_ARG_SHIFT, norm, BETA);
+    if (tn_norm_backward_takes_shift)
+        argument_if(planning, stage, DNNL_ARG_SHIFT, norm, BETA);
     if (norm->descriptor.scale)
         tn_plan_argument(planning, stage, DNNL_ARG_DIFF_SCALE, norm->statistics->md,
                          weight_gradient(planning, norm, 1));
