@@ -31,22 +31,29 @@ static bool listen_to(int in, double until, struct tn_text *said)
     }
 }
 
-/* 1 when the child ended in order; it has closed the pipe, but may still hang in an exit handler. */
+/* The child has closed the pipe, but may still hang in an exit handler; false when the time is over. */
 static bool wait_for(pid_t child, double until, int *ended)
 {
     for (;;) {
         pid_t got = waitpid(child, ended, WNOHANG);
-        if (got == child)
+        /* No longer ours: whoever started us ignores SIGCHLD, and its number may belong to somebody else by now. */
+        if (got == child || (got < 0 && errno == ECHILD))
             return true;
-        if ((got < 0 && errno != EINTR) || tn_seconds_now() > until)
+        if (tn_seconds_now() > until)
             return false;
         (void)poll(NULL, 0, 1);
     }
 }
 
-static bool judge(int ended, char *how, size_t how_size)
+/* What the child writes last, so that a plugin that calls exit(0) is not taken for one that is done. */
+#define LAST_WORD '\004'
+
+static bool judge(int ended, struct tn_text *said, char *how, size_t how_size)
 {
-    if (WIFEXITED(ended) && WEXITSTATUS(ended) == 0)
+    bool done = said->length && said->data[said->length - 1] == LAST_WORD;
+    if (done)
+        said->data[--said->length] = '\0';
+    if (done && WIFEXITED(ended) && WEXITSTATUS(ended) == 0)
         return true;
     if (WIFSIGNALED(ended))
         (void)snprintf(how, how_size, "crashed: %s", strsignal(WTERMSIG(ended)));
@@ -71,7 +78,7 @@ bool tn_child_run(void (*body)(void *context, int out), void *context, double se
     if (child == 0) {
         (void)close(ends[0]);
         body(context, ends[1]);
-        _exit(0);
+        _exit(write(ends[1], &(char){LAST_WORD}, 1) == 1 ? 0 : 1);
     }
     (void)close(ends[1]);
     if (child < 0) {
@@ -87,5 +94,5 @@ bool tn_child_run(void (*body)(void *context, int out), void *context, double se
         (void)snprintf(how, how_size, "did not end within %.0f s", seconds);
         return false;
     }
-    return judge(ended, how, how_size);
+    return judge(ended, said, how, how_size);
 }
