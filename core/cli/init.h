@@ -26,6 +26,7 @@ struct tn_proposal {
     int32_t batch, stages; /* images of a batch; conv stages */
     int32_t epochs, patience;
     double dropout;
+    const char *learning_rate;
 };
 void tn_propose(const struct tn_look *look, struct tn_proposal *proposal);
 /* The experiment as text; paths count from the folder of `output`. */

@@ -42,7 +42,8 @@ void tn_propose(const struct tn_look *look, struct tn_proposal *proposal)
     proposal->batch = count < 1000 ? 16 : count < 20000 ? 32 : 64;
     /* Few images need more passes for as many steps. */
     proposal->epochs = count < 1000 ? 40 : count < 20000 ? 30 : 20;
-    proposal->patience = count < 1000 ? 10 : 6;
+    proposal->patience = count < 1000 ? 15 : 10; /* the schedule makes late epochs the better ones */
+    proposal->learning_rate = count < 1000 ? "1e-3" : "2e-3";
     proposal->dropout = count < 20000 ? 0.3 : 0.2;
 }
 
@@ -202,7 +203,7 @@ static void add_training(struct tn_text *text, const struct tn_proposal *proposa
                    "type = categorical_crossentropy\n\n"
                    "[optimizer]\n"
                    "type          = adam\n"
-                   "learning_rate = 2e-3\n\n"
+                   "learning_rate = %s\n\n"
                    "[schedule]\n"
                    "type = cosine_decay          ; of the learning rate, down to 0 in the last epoch\n\n"
                    "[metric:accuracy]\n"
@@ -216,7 +217,7 @@ static void add_training(struct tn_text *text, const struct tn_proposal *proposa
                    "[callback:stop]\n"
                    "type                 = early_stopping\n"
                    "monitor              = val_loss\n",
-                   proposal->name);
+                   proposal->learning_rate, proposal->name);
     add_key(text, "epochs without a better val_loss", "patience             = %d", proposal->patience);
     add_key(text, NULL, "restore_best_weights = yes");
 }
