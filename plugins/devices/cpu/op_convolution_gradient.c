@@ -8,7 +8,7 @@
 #include "elementwise.h"
 
 enum { DY = 0, X = 1, KERNEL = 2, Y = 3, WORKSPACE = 4 };
-enum { NO_STAGE = UINT32_MAX };
+#define NO_STAGE UINT32_MAX
 /* Body places. */
 enum { AT_DY, AT_Y, AT_INDEX, AT_INNER, AT_DKERNEL, AT_DKERNEL_PART, AT_DBIAS, AT_DBIAS_PART, PLACE_COUNT };
 
