@@ -102,7 +102,7 @@ tn_status tn_grow(void *items_address, size_t *capacity, size_t needed, size_t i
             return TN_NO_MEMORY;
         wanted *= 2;
     }
-    if (item_bytes && wanted > SIZE_MAX / item_bytes)
+    if (item_bytes == 0 || wanted > SIZE_MAX / item_bytes)
         return TN_NO_MEMORY;
     memcpy(&items, items_address, sizeof items);
     items = realloc(items, wanted * item_bytes);

@@ -235,8 +235,9 @@ static tn_status parse_numbers(const struct tn_option *option, const char *text,
 {
     struct tn_list list;
     double *items;
-    if (parse_list(text, &list, arena, error) != TN_OK)
-        return error ? error->status : TN_INVALID;
+    tn_status status = parse_list(text, &list, arena, error);
+    if (status != TN_OK)
+        return status;
     items = tn_arena_take(arena, (list.count + 1) * sizeof *items);
     if (!items)
         return tn_fail(error, TN_NO_MEMORY, "out of memory");

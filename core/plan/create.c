@@ -36,10 +36,10 @@ static uint64_t op_flops(const struct tn_op *op)
 {
     uint64_t out = elements_of_image(&op->outputs[0]->shape);
     const struct tn_shape *kernel = op->input_count > 1 && op->inputs[1] ? &op->inputs[1]->shape : NULL;
-    if (op->kind == TN_OP_CONV2D)
+    if (kernel && op->kind == TN_OP_CONV2D)
         return out * 2u * (uint64_t)kernel->dims[0] * (uint64_t)kernel->dims[1] * (uint64_t)kernel->dims[2] +
                (op->inputs[2] ? out : 0);
-    if (op->kind == TN_OP_DENSE)
+    if (kernel && op->kind == TN_OP_DENSE)
         return out * 2u * (uint64_t)kernel->dims[0] + (op->inputs[2] ? out : 0);
     if (op->kind == TN_OP_POOL)
         return out * (uint64_t)op->a.pool.height * (uint64_t)op->a.pool.width;

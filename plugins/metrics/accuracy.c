@@ -88,7 +88,7 @@ static double value(const void *self, const void *state)
         TN_TYPE(TN_METRIC, name_, struct accuracy, options_, summary_),                                                \
         .state_size = sizeof(struct sums),                                                                             \
         .direction = TN_DIRECTION_UP,                                                                                  \
-        .update = update_,                                                                                             \
+        .update = (update_),                                                                                           \
         .value = value,                                                                                                \
     }
 

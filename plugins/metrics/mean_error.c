@@ -56,7 +56,7 @@ static double value(const void *self, const void *state)
         TN_TYPE(TN_METRIC, name_, struct mean_error, NULL, summary_),                                                  \
         .state_size = sizeof(struct sums),                                                                             \
         .direction = TN_DIRECTION_DOWN,                                                                                \
-        .update = update_,                                                                                             \
+        .update = (update_),                                                                                           \
         .value = value,                                                                                                \
     }
 

@@ -61,6 +61,15 @@ TN_UNUSED static inline tn_status tn_fail(struct tn_error *error, tn_status stat
     return status;
 }
 
+/* clang's analyzer does not look into variadic functions, and would have a failure return TN_OK. */
+#ifdef __clang_analyzer__
+TN_UNUSED static inline void tn_fail_arguments(const char *format, ...)
+{
+    (void)format;
+}
+#define tn_fail(error_, status_, ...) ((void)(error_), tn_fail_arguments(__VA_ARGS__), (tn_status)(status_))
+#endif
+
 /* Puts "context: " before the text of a failure that is already recorded and returns its status. */
 TN_PRINTF(3, 4)
 TN_UNUSED static inline tn_status tn_error_wrap(struct tn_error *error, tn_status status, const char *format, ...)
