@@ -3,6 +3,7 @@
 #define TENON_KERNELS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "tenon/data.h"
 
@@ -13,6 +14,9 @@ struct tn_kernel {
     bool nearest;
     struct tn_scale_shift scale; /* always finite; {1, 0} when nothing is to be done */
     void (*walk)(const struct tn_kernel *kernel, void *out, const struct tn_walk *walk);
+    /* One blend of the pixels at `corner` and so many bytes right of it and below; NULL = the plain one. */
+    void (*point)(const struct tn_kernel *kernel, void *out, const unsigned char *corner, size_t right, size_t down,
+                  float across_share, float down_share);
 };
 
 /* A span in the interior: positions of its first pixel in the picture, and the steps. */
