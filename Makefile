@@ -10,7 +10,7 @@ configure = mkdir -p $(1) && { cmake $$([ -f $(1)/CMakeCache.txt ] || echo "$(ni
 	{ cat $(1)/configure.log; echo "Something is missing: bash .ci/install-packages"; exit 1; }; }
 build = cmake --build $(1) --parallel $(JOBS)
 
-.PHONY: all demo check test check-golden check-asan check-tsan check-valgrind bench lint format docs install clean help packages
+.PHONY: all demo check test check-golden check-asan check-tsan check-valgrind bench bench-data lint format docs install clean help packages
 
 all:
 	@$(call configure,$(BUILD),-DCMAKE_INSTALL_PREFIX=$(PREFIX) -DTENON_TESTS=OFF)
@@ -23,7 +23,8 @@ help:
 	@echo "make test           the tests alone"
 	@echo "make check-golden FIXTURES=DIR   the golden suites on a folder of fixtures"
 	@echo "make check-asan | check-tsan | check-valgrind   one of the parts"
-	@echo "make bench          against the peers, where they are installed"
+	@echo "make bench          the training step against the peers, where they are installed"
+	@echo "make bench-data     reading, decoding and augmenting against the peers"
 	@echo "make lint | format | docs"
 	@echo "make install PREFIX=$(PREFIX) DESTDIR="
 	@echo "make clean"
@@ -75,6 +76,9 @@ check-valgrind: packages
 
 bench: packages all
 	@bash tests/bench/bench.sh $(BUILD)
+
+bench-data: packages all
+	@bash tests/bench/bench_data.sh $(BUILD)
 
 lint:
 	@bash .ci/install-packages lint
