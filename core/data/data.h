@@ -35,6 +35,8 @@ struct tn_data_options {
         *augment; /* name of a strategy, or an augment section, or a comma list of them; resolved by the experiment */
     int64_t maximum_pixels; /* key max_pixels; default 178956970, Pillow's limit */
     int32_t overlap;        /* enum tn_overlap: may workers decode while the training thread computes? */
+    int64_t retries;        /* of a read that the system refuses; default 4 */
+    double retry_pause;     /* seconds before the first; each is 4 times the one before; default 0.1 */
     struct tn_list codecs;  /* default jpeg, png: types of the codecs that are asked, in order */
 };
 extern const struct tn_option tn_data_option_table[];
@@ -77,6 +79,7 @@ uint64_t tn_dataset_bytes(const struct tn_dataset *dataset);   /* of the ring an
 int32_t tn_dataset_workers(const struct tn_dataset *dataset);
 uint64_t
 tn_dataset_skipped(const struct tn_dataset *dataset); /* samples that could not be read so far (on_error = skip) */
+uint64_t tn_dataset_retried(const struct tn_dataset *dataset); /* reads that had to be done again so far */
 
 struct tn_batch {
     uint64_t number; /* in the epoch */

@@ -63,6 +63,7 @@ struct tn_dataset {
     uint64_t next_batch;       /* that next() will give; batches before it are free, but for the one that is held */
     uint64_t *skipped;         /* sorted indexes of samples that could not be read */
     size_t skipped_count, skipped_capacity;
+    uint64_t retried;        /* reads that had to be done again */
     struct tn_error failure; /* of a batch: every later next() gives it too */
     int32_t busy;            /* workers at a sample */
     bool failed, quit;
@@ -73,6 +74,9 @@ struct tn_dataset {
 /* worker.c: opens the states and starts the threads; stops and closes them. */
 tn_status tn_workers_start(struct tn_dataset *dataset, struct tn_error *error);
 void tn_workers_stop(struct tn_dataset *dataset);
+
+/* patience.c: reads a sample, again after failures that may pass. */
+tn_status tn_sample_read(struct tn_worker *worker, uint64_t sample, struct tn_sample *read, struct tn_error *error);
 
 /* sample.c: reads, decodes, augments and stores one sample. `target` has target_count floats. */
 tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sample, void *image, float *target,

@@ -354,10 +354,10 @@ tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sam
                           struct tn_error *error)
 {
     const struct tn_dataset *dataset = worker->dataset;
-    struct tn_sample read = {.size = sizeof read, .label = -1};
+    struct tn_sample read;
     struct picture picture = {.ratio_y = 1};
     struct pending pending = NOTHING;
-    tn_status status = dataset->source->read(dataset->spec.source->self, worker->source_worker, sample, &read, error);
+    tn_status status = tn_sample_read(worker, sample, &read, error);
     if (status != TN_OK)
         return status;
     status = draw_geometry(dataset, worker->links, epoch, sample, error);

@@ -8,6 +8,7 @@ static void halt(struct tn_dataset *dataset)
 {
     dataset->claim_end = dataset->claim;
     dataset->halting = true;
+    pthread_cond_broadcast(&dataset->work); /* who pauses before it reads again */
     while (dataset->busy > 0)
         pthread_cond_wait(&dataset->ready, &dataset->mutex);
     dataset->halting = false;

@@ -70,7 +70,8 @@ static tn_status read_all(int descriptor, struct reader *reader, size_t expected
         if (count < 0)
             return tn_fail(error, TN_IO, "cannot read it: %s", strerror(errno));
         if (count == 0)
-            return TN_OK;
+            return *length == expected ? TN_OK
+                                       : tn_fail(error, TN_IO, "it ended after %zu of %zu bytes", *length, expected);
         *length += (size_t)count;
         if (*length > expected)
             return tn_fail(error, TN_IO, "it grew while it was read");
@@ -90,7 +91,7 @@ static tn_status read_file(const struct directory *directory, const char *path, 
     if (fstat(descriptor, &status) != 0)
         result = tn_fail(error, TN_IO, "cannot look at it: %s", strerror(errno));
     else if (!S_ISREG(status.st_mode))
-        result = tn_fail(error, TN_IO, "it is not a file");
+        result = tn_fail(error, TN_CORRUPT, "it is not a file");
     else if ((uint64_t)status.st_size > MAXIMUM_FILE_BYTES)
         result = tn_fail(error, TN_CORRUPT, "it has %lld bytes: too large for a picture", (long long)status.st_size);
     else
