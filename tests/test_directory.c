@@ -210,6 +210,31 @@ START_TEST(links_are_followed_when_asked_and_never_in_circles)
 }
 END_TEST
 
+START_TEST(listed_pictures_are_left_out)
+{
+    static const char *const expected[] = {"a/sub/p.jpeg", "b/10.JPG", NULL};
+    struct tree tree;
+    char list[PATH_MAX + 16], keys[PATH_MAX + 64];
+    plant(&tree, usual);
+    (void)snprintf(list, sizeof list, "%s/list", tree.root);
+    /* Below the source, with the source's folder in front, and what is no whole name or is not there. */
+    const char *slash = strrchr(tree.root, '/');
+    char text[PATH_MAX + 128];
+    int length =
+        snprintf(text, sizeof text, "# bad ones\r\na/z.png\r\n\n./%s/b/2.jpg\n0.JPG\nc/none.jpg\np.jpeg", slash + 1);
+    rig_write(list, text, (size_t)length);
+    (void)snprintf(keys, sizeof keys, "exclude = %s", list);
+    ck_assert_msg(look(&tree, "", keys, "") == TN_OK, "%s", tree.rig.error.text);
+    check_names(&tree, expected);
+    check_says(tree.log, "2 excluded");
+    rig_close(&tree.rig);
+    ck_assert_int_ne(look(&tree, "", "exclude = /nowhere/list", ""), TN_OK);
+    check_says(tree.rig.error.text, "/nowhere/list");
+    rig_close(&tree.rig);
+    rig_remove(tree.root);
+}
+END_TEST
+
 START_TEST(a_file_that_vanished_is_an_error_that_names_it)
 {
     static const char *const files[] = {"a/1.jpg", "b/1.jpg", NULL};
@@ -266,6 +291,7 @@ static Suite *make_suite(void)
     tcase_add_test(scan, what_is_missing_is_named);
     tcase_add_test(scan, without_classes_every_picture_counts);
     tcase_add_test(scan, links_are_followed_when_asked_and_never_in_circles);
+    tcase_add_test(scan, listed_pictures_are_left_out);
     tcase_add_test(scan, a_file_that_vanished_is_an_error_that_names_it);
     tcase_add_test(scan, the_index_is_compact);
     suite_add_tcase(suite, scan);

@@ -20,6 +20,13 @@ struct tn_look {
 /* Finds train and validation folders, classes and sizes. The caller releases the arena in either case. */
 tn_status tn_look_at(struct tn_look *look, const char *folder, struct tn_error *error);
 
+/* A source of type directory that is in no file. The caller closes it. */
+tn_status tn_look_open_source(struct tn_registry *registry, struct tn_config *config, const char *name,
+                              const char *path, struct tn_instance **source, struct tn_error *error);
+/* Lists it, with the classes of `look` where it has some. */
+tn_status tn_look_scan(struct tn_instance *source, const struct tn_look *look, struct tn_source_info *info,
+                       struct tn_error *error);
+
 struct tn_proposal {
     char name[128];        /* of the experiment */
     int32_t target;        /* side of the network's input */

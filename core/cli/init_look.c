@@ -30,9 +30,8 @@ static const char *subfolder(struct tn_look *look, const char *folder, const cha
     return NULL;
 }
 
-/* A [source:NAME] of type directory that is not in any file. */
-static tn_status open_source(struct tn_registry *registry, struct tn_config *config, const char *name, const char *path,
-                             struct tn_instance **source, struct tn_error *error)
+tn_status tn_look_open_source(struct tn_registry *registry, struct tn_config *config, const char *name,
+                              const char *path, struct tn_instance **source, struct tn_error *error)
 {
     struct tn_problems problems = {0};
     struct tn_section *section = tn_config_add(config, "source", name);
@@ -47,8 +46,8 @@ static tn_status open_source(struct tn_registry *registry, struct tn_config *con
     return status;
 }
 
-static tn_status scan(struct tn_instance *source, const struct tn_look *look, struct tn_source_info *info,
-                      struct tn_error *error)
+tn_status tn_look_scan(struct tn_instance *source, const struct tn_look *look, struct tn_source_info *info,
+                       struct tn_error *error)
 {
     const struct tn_source *type = (const struct tn_source *)source->type;
     struct tn_source_request request = {.size = sizeof request,
@@ -146,8 +145,8 @@ static tn_status look_into(struct tn_look *look, struct tn_registry *registry, s
     struct tn_instance *train = NULL, *validation = NULL;
     struct tn_source_info info;
     tn_status status;
-    TN_TRY(status, open_source(registry, config, "train", look->train, &train, error), out);
-    TN_TRY(status, scan(train, look, &info, error), out);
+    TN_TRY(status, tn_look_open_source(registry, config, "train", look->train, &train, error), out);
+    TN_TRY(status, tn_look_scan(train, look, &info, error), out);
     if (info.class_count < 2) {
         status = tn_fail(error, TN_INVALID,
                          "%s: %u class%s found; a folder of images for each of at least two classes is needed",
@@ -157,8 +156,8 @@ static tn_status look_into(struct tn_look *look, struct tn_registry *registry, s
     TN_TRY(status, take_classes(look, &info, error), out);
     TN_TRY(status, sample_sizes(look, registry, train, error), out);
     if (look->validation) {
-        TN_TRY(status, open_source(registry, config, "validation", look->validation, &validation, error), out);
-        TN_TRY(status, scan(validation, look, &info, error), out);
+        TN_TRY(status, tn_look_open_source(registry, config, "validation", look->validation, &validation, error), out);
+        TN_TRY(status, tn_look_scan(validation, look, &info, error), out);
         look->validation_count = info.count;
     }
 out:

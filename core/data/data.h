@@ -112,6 +112,8 @@ tn_status tn_decoder_open(struct tn_registry *registry, struct tn_decoder **deco
 void tn_decoder_close(struct tn_decoder **decoder);
 tn_status tn_decoder_decode(struct tn_decoder *decoder, const void *bytes, uint64_t byte_count,
                             const struct tn_decode_request *request, struct tn_image *image, struct tn_error *error);
+/* Name of the codec that recognises the bytes ("jpeg"); NULL = none. */
+const char *tn_decoder_codec(const struct tn_decoder *decoder, const void *bytes, uint64_t byte_count);
 
 /* ---- a drawn data set on disk (synth.c; `tenon synth`) ---- */
 /* Scans `source` (kind TN_SOURCE, delivering pixels: shapes) for pictures of `size`, and writes its first `count` (0 =

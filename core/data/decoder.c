@@ -148,6 +148,14 @@ static struct codec_use *recognise(struct tn_decoder *decoder, const void *bytes
     return NULL;
 }
 
+const char *tn_decoder_codec(const struct tn_decoder *decoder, const void *bytes, uint64_t byte_count)
+{
+    for (uint32_t i = 0; i < decoder->count; i++)
+        if (decoder->codecs[i].codec->probe(bytes, byte_count))
+            return decoder->codecs[i].codec->type.name;
+    return NULL;
+}
+
 /* ---- decoding ---- */
 
 tn_status tn_decoder_size(struct tn_decoder *decoder, const void *bytes, uint64_t byte_count, struct tn_image *image,

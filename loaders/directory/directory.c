@@ -17,6 +17,8 @@ static const struct tn_option directory_options[] = {
     TN_PATH_REQUIRED(struct directory, path,
                      "folder with a folder for each class; or of pictures, where no classes "
                      "are asked for"),
+    TN_PATH(struct directory, exclude, NULL,
+            "text file with pictures to leave out, a path a line (tenon doctor --list)"),
     TN_BOOL(struct directory, follow_links, 0, "go into linked folders inside of a class"),
     TN_BOOL(struct directory, hidden, 0, "count files and folders that begin with a dot"),
     TN_BOOL(struct directory, empty_classes, 0, "allow class folders without pictures"),
@@ -39,6 +41,7 @@ static void directory_close(void *self)
 {
     struct directory *directory = self;
     index_release(&directory->index);
+    exclusion_release(&directory->exclusion);
     if (directory->root_opened)
         close(directory->root);
     directory->root = -1, directory->root_opened = 0;
@@ -285,6 +288,8 @@ static tn_status directory_scan(void *self, const struct tn_source_request *requ
     const struct index *index = &directory->index;
     int is_file;
     tn_status status = open_root(directory, request, &is_file, error);
+    if (status == TN_OK)
+        status = exclusion_read(&directory->exclusion, directory->exclude, error);
     if (status == TN_OK)
         status = fill(directory, request, is_file, error);
     if (status == TN_OK)

@@ -32,13 +32,19 @@ enum { FOREIGN_COUNT = 8 };
 
 /* What a scan passed over, for one line in the log. */
 struct left_out {
-    uint64_t hidden, foreign[FOREIGN_COUNT], others, loose, linked, loops;
+    uint64_t hidden, foreign[FOREIGN_COUNT], others, loose, linked, loops, excluded;
     uint64_t unnamed;     /* folders that are not in `classes` */
     char an_unnamed[128]; /* one of them */
 };
 
+/* The lines of `exclude`, sorted. */
+struct exclusion {
+    char **lines;
+    uint64_t count, capacity;
+};
+
 struct directory {
-    const char *path;
+    const char *path, *exclude;
     int32_t rules, hidden, follow_links, empty_classes;
     struct tn_list extensions;
     const struct tn_host *host;
@@ -46,6 +52,7 @@ struct directory {
     int root_opened;
     struct index index;
     struct left_out left_out;
+    struct exclusion exclusion;
 };
 
 /* ---- index.c ---- */
@@ -66,6 +73,13 @@ tn_status walk_classes(struct directory *directory, char ***names, uint32_t *cou
 /* Adds all pictures below `path` (relative to the source's folder; "" = all of it), in order. A folder that is not
  * there is TN_NOT_FOUND. */
 tn_status walk_class(struct directory *directory, const char *path, int32_t label, struct tn_error *error);
+
+/* ---- exclude.c ---- */
+/* Reads the list; path NULL = none. */
+tn_status exclusion_read(struct exclusion *list, const char *path, struct tn_error *error);
+void exclusion_release(struct exclusion *list);
+/* `folder` and `name` below the source's `root`. */
+int exclusion_has(const struct exclusion *list, const char *root, const char *folder, const char *name);
 
 /* ---- report.c ---- */
 /* Appends to a fixed text; what does not fit is left away. */

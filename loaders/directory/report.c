@@ -54,6 +54,8 @@ void say_left_out(const struct directory *directory)
                  (unsigned long long)out->linked, plural(out->linked));
     if (out->loops)
         text_add(text, sizeof text, ", %llu link%s leading back", (unsigned long long)out->loops, plural(out->loops));
+    if (out->excluded)
+        text_add(text, sizeof text, ", %llu excluded", (unsigned long long)out->excluded);
     if (out->others)
         text_add(text, sizeof text, ", %llu other file%s", (unsigned long long)out->others, plural(out->others));
     if (!text[0])

@@ -302,8 +302,12 @@ static tn_status add_sorted(struct walk *walk, int32_t label, struct tn_error *e
             continue;
         sort_names(&found->names);
         status = index_add_folder(index, found->path, label, error);
-        for (uint64_t k = 0; status == TN_OK && k < found->names.count; k++)
-            status = index_add_file(index, found->names.items[k], error);
+        for (uint64_t k = 0; status == TN_OK && k < found->names.count; k++) {
+            if (exclusion_has(&walk->directory->exclusion, walk->directory->path, found->path, found->names.items[k]))
+                walk->directory->left_out.excluded++;
+            else
+                status = index_add_file(index, found->names.items[k], error);
+        }
     }
     return status;
 }
