@@ -58,6 +58,8 @@ static bool load(struct golden_case *item, struct golden_rig *rig, struct small_
                               &error) != TN_OK ||
              tn_network_weights_store(net->network, *weights, &error) != TN_OK)
         golden_fail(item, "%s: %s", file, error.text);
+    if (notes[0] && getenv("TENON_GOLDEN_VERBOSE"))
+        printf("golden keras-h5: %s: %s\n", file, notes);
     free(data);
     golden_instance_close(&made);
     return !golden_decided(item);
@@ -170,6 +172,20 @@ static const char *our_optimizer(const struct bundle_case *item)
                                                                                      : NULL;
 }
 
+/* The case's first file that holds a whole model and not only weights. */
+static bool whole_model(const struct bundle_case *item, char *path, size_t bytes)
+{
+    const char *files = bundle_set(item, "files");
+    for (size_t length; files && *files; files += length + (files[length] == ' ')) {
+        char relative[512];
+        length = strcspn(files, " ");
+        (void)snprintf(relative, sizeof relative, "keras-h5/%.*s", (int)length, files);
+        if (ends_in(files, length, "_model.h5", 9) && fixtures_file(path, bytes, relative))
+            return true;
+    }
+    return false;
+}
+
 /* A network for the case: from its description, or, where there is none, the dense layers that its weights are, with
  * ReLU between them (which has to prove right by the output). */
 static void build(struct golden_case *item, struct small_network *net, const struct json *model)
@@ -177,6 +193,7 @@ static void build(struct golden_case *item, struct small_network *net, const str
     const char *output = bundle_set(item->item, "output"), *optimizer = our_optimizer(item->item);
     const struct bundle_tensor *x = bundle_tensor(item->item, "x"), *again = bundle_tensor(item->item, "resume_x");
     struct golden_options loss = {0}, options = {0};
+    char path[PATH_MAX];
     bool image = x->rank == 4;
     if (model) {
         keras_model_build(net, item, model, bundle_number(item->item, "resume_training", 1) != 0);
@@ -197,8 +214,8 @@ static void build(struct golden_case *item, struct small_network *net, const str
         }
     }
     golden_option(&loss, "from_logits", "%s", output && strcmp(output, "softmax") == 0 ? "no" : "yes");
-    if (optimizer)
-        keras_model_optimizer(net->rig, model, optimizer, &options);
+    if (optimizer && whole_model(item->item, path, sizeof path))
+        keras_model_optimizer(net->rig, &net->arena, path, optimizer, &options);
     if (!golden_decided(item))
         small_network_train(net, "sparse_categorical_crossentropy", &loss, optimizer ? optimizer : "sgd", &options);
     tn_text_release(&loss.text);

@@ -171,14 +171,42 @@ void keras_model_build(struct small_network *net, struct golden_case *item, cons
         golden_fail(item, "%s", net->reason);
 }
 
-void keras_model_optimizer(struct golden_rig *rig, const struct json *model, const char *name,
+/* The text of the object that begins at `text`; NULL = it does not end. */
+static const char *object_end(const char *text, const char *end)
+{
+    int depth = 0;
+    bool quoted = false;
+    for (; text < end; text++) {
+        if (*text == '"' && text[-1] != '\\')
+            quoted = !quoted;
+        depth += !quoted && *text == '{';
+        depth -= !quoted && *text == '}';
+        if (depth == 0)
+            return text + 1;
+    }
+    return NULL;
+}
+
+void keras_model_optimizer(struct golden_rig *rig, struct tn_arena *arena, const char *path, const char *name,
                            struct golden_options *options)
 {
+    static const char key[] = "\"optimizer_config\": ";
     const struct tn_type *type = golden_find_type(rig, TN_OPTIMIZER, name);
-    const struct json *config = json_member(json_member(json_member(model, "compile_config"), "optimizer"), "config");
+    const struct json *config = NULL;
+    struct tn_error error = {0};
+    void *data = NULL;
+    uint64_t bytes = 0;
+    if (tn_file_read(path, LARGEST_FILE, &data, &bytes, &error) == TN_OK) {
+        const char *from = memmem(data, (size_t)bytes, key, sizeof key - 1);
+        const char *begin = from ? from + sizeof key - 1 : NULL;
+        const char *end = begin ? object_end(begin, (const char *)data + bytes) : NULL;
+        if (end)
+            config = json_member(json_parse(arena, begin, (uint64_t)(end - begin)), "config");
+    }
     for (const struct json *member = config ? config->first : NULL; type && member; member = member->next) {
         const struct tn_option *option = golden_find_option(type, member->key);
         if (option && member->kind != JSON_NULL && member->kind != JSON_OBJECT)
             add_option(options, option, member);
     }
+    free(data);
 }

@@ -13,8 +13,9 @@ const struct json *keras_model_read(struct tn_arena *arena, const char *path, st
 void keras_model_build(struct small_network *net, struct golden_case *item, const struct json *model,
                        bool keep_dropout);
 
-/* The settings with which the model was compiled, for our optimizer `type`. */
-void keras_model_optimizer(struct golden_rig *rig, const struct json *model, const char *type,
+/* The settings with which the model in an .h5 file was compiled, for our optimizer `type`: from the text of the file's
+ * attribute training_config. Adds none when there is no such text. */
+void keras_model_optimizer(struct golden_rig *rig, struct tn_arena *arena, const char *path, const char *type,
                            struct golden_options *options);
 
 #endif

@@ -58,7 +58,8 @@ static const char *renamed(const char *key)
 static void add_width(struct layer_case *out, const struct tn_type *type, const struct bundle_case *item)
 {
     static const char *const keys[] = {"filters", "units"};
-    const struct bundle_tensor *kernel = bundle_tensor(item, "kernel");
+    const struct bundle_tensor *kernel =
+        bundle_tensor(item, bundle_tensor(item, "pointwise_kernel") ? "pointwise_kernel" : "kernel");
     for (size_t i = 0; i < TN_COUNT_OF(keys); i++)
         if (golden_find_option(type, keys[i]) && !bundle_set(item, keys[i]) && kernel && kernel->rank > 0)
             golden_option(&out->options, keys[i], "%d", kernel->dims[kernel->rank - 1]);
