@@ -63,6 +63,8 @@ tn_status tn_file_write(const char *path, const void *data, uint64_t bytes, stru
 /* Appends to a file and flushes it to the system. */
 tn_status tn_file_append(const char *path, const void *data, uint64_t bytes, struct tn_error *error);
 tn_status tn_folder_make(const char *path, struct tn_error *error); /* with parents */
+/* Makes a rename to `path` last through a power cut, where the file system can. */
+void tn_folder_sync(const char *path);
 bool tn_path_exists(const char *path);
 bool tn_path_is_folder(const char *path);
 /* `path` if absolute, else folder of `base_file` + path; from the arena. */

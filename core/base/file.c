@@ -88,7 +88,7 @@ out:
 }
 
 /* Makes a rename last: without this it may be gone after a power cut. Some file systems refuse; that is no error. */
-static void sync_folder_of(const char *path)
+void tn_folder_sync(const char *path)
 {
     char folder[4096];
     const char *slash = strrchr(path, '/');
@@ -126,7 +126,7 @@ tn_status tn_file_write(const char *path, const void *data, uint64_t bytes, stru
     if (status != TN_OK)
         (void)unlink(temporary);
     else
-        sync_folder_of(path);
+        tn_folder_sync(path);
     return status;
 }
 
