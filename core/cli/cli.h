@@ -109,6 +109,8 @@ struct tn_progress_line {
 void tn_progress_show(void *context, const struct tn_progress *progress);
 /* A simple counter for eval and predict, on a terminal only. */
 void tn_progress_count(struct tn_progress_line *line, const char *what, uint64_t done, uint64_t all);
+/* A counter with pace and time left, since `started` (tn_seconds_now()): repainted, or a line every ten seconds. */
+void tn_progress_pace(struct tn_progress_line *line, const char *what, uint64_t done, uint64_t all, double started);
 /* "loss 0.4321  accuracy 0.8765" */
 void tn_progress_logs(struct tn_text *text, const struct tn_log_value *logs, uint32_t count);
 
@@ -131,7 +133,7 @@ void tn_table_print(struct tn_table *table, size_t rule_after);
 /* ---- the commands ---- */
 extern const struct tn_command tn_command_init_entry, tn_command_train_entry, tn_command_eval_entry,
     tn_command_predict_entry, tn_command_check_entry, tn_command_plan_entry, tn_command_config_entry,
-    tn_command_synth_entry, tn_command_doctor_entry, tn_command_bench_entry;
+    tn_command_synth_entry, tn_command_doctor_entry, tn_command_bench_entry, tn_command_pack_entry;
 /* `tenon plugin …` (plugin*.c); argv[0] is "plugin". Returns the exit status. */
 int tn_command_plugin(int argc, char **argv);
 

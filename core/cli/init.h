@@ -20,6 +20,10 @@ struct tn_look {
 /* Finds train and validation folders, classes and sizes. The caller releases the arena in either case. */
 tn_status tn_look_at(struct tn_look *look, const char *folder, struct tn_error *error);
 
+/* FOLDER/train (or training) and FOLDER/val (valid, validation, test); without a train folder all of it is for
+ * training. *validation = NULL: there is none. From the arena. */
+tn_status tn_look_parts(struct tn_arena *arena, const char *folder, const char **train, const char **validation,
+                        struct tn_error *error);
 /* A source of type directory that is in no file. The caller closes it. */
 tn_status tn_look_open_source(struct tn_registry *registry, struct tn_config *config, const char *name,
                               const char *path, struct tn_instance **source, struct tn_error *error);

@@ -14,10 +14,10 @@ static const char *const train_names[] = {"train", "training", NULL};
 static const char *const validation_names[] = {"val", "valid", "validation", "test", NULL};
 
 /* FOLDER/name for the first name that is a folder there, also in capitals; NULL = none. */
-static const char *subfolder(struct tn_look *look, const char *folder, const char *const *names)
+static const char *subfolder(struct tn_arena *arena, const char *folder, const char *const *names)
 {
     for (; *names; names++) {
-        char *path = tn_arena_format(&look->arena, "%s/%s", folder, *names);
+        char *path = tn_arena_format(arena, "%s/%s", folder, *names);
         if (path && tn_path_is_folder(path))
             return path;
         if (path) {
@@ -28,6 +28,18 @@ static const char *subfolder(struct tn_look *look, const char *folder, const cha
         }
     }
     return NULL;
+}
+
+tn_status tn_look_parts(struct tn_arena *arena, const char *folder, const char **train, const char **validation,
+                        struct tn_error *error)
+{
+    *validation = NULL;
+    *train = subfolder(arena, folder, train_names);
+    if (*train)
+        *validation = subfolder(arena, folder, validation_names);
+    else
+        *train = tn_arena_string(arena, folder);
+    return arena->failed ? tn_fail(error, TN_NO_MEMORY, "no memory") : TN_OK;
 }
 
 tn_status tn_look_open_source(struct tn_registry *registry, struct tn_config *config, const char *name,
@@ -179,13 +191,9 @@ tn_status tn_look_at(struct tn_look *look, const char *folder, struct tn_error *
         return tn_fail(error, TN_NOT_FOUND, "%s: %s", folder, strerror(errno));
     if (!tn_path_is_folder(whole))
         return tn_fail(error, TN_INVALID, "%s is not a folder", folder);
-    look->train = subfolder(look, whole, train_names);
-    if (look->train)
-        look->validation = subfolder(look, whole, validation_names);
-    else
-        look->train = tn_arena_string(&look->arena, whole);
-    if (!look->train)
-        return tn_fail(error, TN_NO_MEMORY, "no memory");
+    status = tn_look_parts(&look->arena, whole, &look->train, &look->validation, error);
+    if (status != TN_OK)
+        return status;
     TN_TRY(status, tn_registry_open(NULL, &registry, error), out);
     status = tn_config_load_text("", 0, "init", NULL, 0, &config, &problems);
     if (status != TN_OK) {

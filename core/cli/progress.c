@@ -103,3 +103,21 @@ void tn_progress_count(struct tn_progress_line *line, const char *what, uint64_t
     snprintf(text, sizeof text, "%s  %llu/%llu", what, (unsigned long long)done, (unsigned long long)all);
     tn_console_paint(line->console, done >= all ? "" : text);
 }
+
+void tn_progress_pace(struct tn_progress_line *line, const char *what, uint64_t done, uint64_t all, double started)
+{
+    double now = tn_seconds_now(), took = now - started;
+    char text[192], number[32], left[48];
+    if (line->console->quiet || !is_due(line, now))
+        return;
+    line->painted_at = line->printed_at = now;
+    double pace = took > 0 ? (double)done / took : 0;
+    snprintf(text, sizeof text, "%s  %llu/%llu  %d%%  %s img/s  ETA %s", what, (unsigned long long)done,
+             (unsigned long long)all, (int)(all ? 100 * done / all : 100),
+             tn_say_count(number, sizeof number, (uint64_t)(pace + 0.5)),
+             tn_say_seconds(left, sizeof left, pace > 0 ? (double)(all - done) / pace : 0));
+    if (line->console->paint)
+        tn_console_paint(line->console, text);
+    else
+        tn_console_say(line->console, TN_LOG_INFO, "%s", text);
+}
