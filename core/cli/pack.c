@@ -10,7 +10,8 @@
 static const struct tn_option options[] = {
     TN_INT(struct tn_pack_options, shards, 0, 0, TN_PACK_MOST_SHARDS,
            "number of shards for training; 0: by their size"),
-    TN_STRING(struct tn_pack_options, shard_size, NULL, "about how large a shard may be, 200MiB say; 128MiB if absent"),
+    TN_BYTES(struct tn_pack_options, shard_size, NULL, 1024, 1099511627776.0,
+             "about how large a shard is; 128MiB if absent"),
     TN_FLOAT(struct tn_pack_options, split, 0, 0, 0.9, "share of the pictures to set aside for validation"),
     TN_INT(struct tn_pack_options, seed, 1, 0, 9007199254740992.0, "of the order and of the pictures set aside"),
     TN_SIZE(struct tn_pack_options, resize, NULL, 1, 16384,
@@ -30,23 +31,17 @@ static const struct tn_option options[] = {
 
 static const struct tn_command_letter letters[] = {{'q', "quiet"}, {'j', "workers"}, {0, NULL}};
 
-/* What a table cannot say. A size is a text there, so that one that was given can be told from the default. */
-static tn_status judge_options(struct tn_pack_options *chosen, struct tn_arena *arena, struct tn_error *error)
+/* What a table cannot say. */
+static tn_status judge_options(struct tn_pack_options *chosen, struct tn_error *error)
 {
-    static const struct tn_option size = {TN_OPTION_BYTES, 0,    "shard_size", 0,      0, 1024,
-                                          1099511627776.0, NULL, NULL,         "bytes"};
-    chosen->shard_bytes = (uint64_t)128 << 20;
-    if (chosen->shard_size) {
-        tn_status status = tn_option_parse(&size, chosen->shard_size, NULL, &chosen->shard_bytes, arena, error);
-        if (status != TN_OK)
-            return tn_error_wrap(error, TN_INVALID, "pack: --shard-size");
-    }
     if (chosen->shards > 0 && chosen->shard_size)
         return tn_fail(error, TN_INVALID, "pack: --shards or --shard-size, not both");
     if (chosen->keep_aspect && chosen->resize.height == 0)
         return tn_fail(error, TN_INVALID, "pack: --keep-aspect says how to --resize, which is not asked for");
     if (chosen->trust && chosen->resize.height > 0)
         return tn_fail(error, TN_INVALID, "pack: --trust and --resize do not go together: resizing decodes everything");
+    if (chosen->shard_size == 0)
+        chosen->shard_size = (uint64_t)128 << 20;
     return TN_OK;
 }
 
@@ -130,7 +125,7 @@ static int run(struct tn_arguments *arguments)
     struct tn_error error = {0};
     arguments->console->quiet = chosen.quiet;
     tn_arguments_plugin_path(chosen.plugin_path);
-    tn_status status = judge_options(&chosen, &arguments->arena, &error);
+    tn_status status = judge_options(&chosen, &error);
     if (status == TN_OK)
         status = pack_all(&pack, &error);
     if (status == TN_OK && !chosen.quiet)

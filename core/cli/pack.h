@@ -14,8 +14,8 @@
 
 struct tn_pack_options {
     int64_t shards, quality, seed, workers;
-    uint64_t shard_bytes;
-    const char *shard_size, *plugin_path;
+    uint64_t shard_size; /* 0 = not given */
+    const char *plugin_path;
     double split;
     struct tn_size resize; /* 0x0 = none */
     int32_t keep_aspect, compression, keys, on_error, trust, quiet;

@@ -149,7 +149,7 @@ static uint64_t digest_of(const struct tn_pack *pack)
     bool resized = o->resize.height > 0;
     char text[NAME_BYTES];
     snprintf(text, sizeof text, "pack 1 shards %lld size %llu split %.17g seed %lld keys %d compression %d trust %d",
-             (long long)o->shards, (unsigned long long)o->shard_bytes, o->split, (long long)o->seed, (int)o->keys,
+             (long long)o->shards, (unsigned long long)o->shard_size, o->split, (long long)o->seed, (int)o->keys,
              (int)o->compression, !resized && o->trust);
     uint64_t digest = add_text(0, text);
     snprintf(text, sizeof text, "resize %dx%d keep %d quality %d", (int)o->resize.height, (int)o->resize.width,

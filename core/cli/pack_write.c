@@ -364,7 +364,7 @@ tn_status tn_pack_plan(struct tn_pack *pack, struct tn_error *error)
             count = wanted_shards(pack, part);
         } else {
             status = estimate(pack, part, &bytes, error);
-            count = ceil(bytes / (double)pack->options->shard_bytes);
+            count = ceil(bytes / (double)pack->options->shard_size);
             if (status == TN_OK && count > TN_PACK_MOST_SHARDS)
                 return tn_fail(error, TN_INVALID, "%.0f shards would be too many; give a larger --shard-size", count);
         }
