@@ -220,7 +220,7 @@ tn_status tn_pack_job_open(struct tn_pack *pack, struct tn_error *error)
     const char *path = tn_pack_path(pack, JOB_NAME);
     void *text = NULL;
     uint64_t bytes;
-    char other[NAME_MAX + 1];
+    char other[NAME_MAX + 1] = "";
     tn_status status;
     for (uint32_t p = 0; p < pack->part_count; p++)
         if (lies_in(pack->to, pack->parts[p].path))
