@@ -172,9 +172,9 @@ static tn_status take_line(struct tn_pack *pack, const char *line, struct tn_tex
                            struct tn_error *error)
 {
     char name[32];
-    unsigned count;
+    uint64_t count;
     struct tn_pack_part *part;
-    if (sscanf(line, "shards %31s %u", name, &count) == 2) {
+    if (sscanf(line, "shards %31s %" SCNu64, name, &count) == 2) {
         part = part_named(pack, name);
         if (part && !part->shards && count > 0 && count <= part->count && count <= TN_PACK_MOST_SHARDS)
             return tn_pack_set_shards(pack, part, count, error);
