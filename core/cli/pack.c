@@ -22,6 +22,8 @@ static const struct tn_option options[] = {
     TN_ENUM(struct tn_pack_options, keys, TN_EXAMPLE_FULL, "full|seed",
             "full: image/encoded, image/class/label …; seed: image, label"),
     TN_ENUM(struct tn_pack_options, on_error, TN_ON_ERROR_FAIL, "fail|skip", "what an unreadable picture does"),
+    TN_INT(struct tn_pack_options, retries, 4, 0, 1000, "of a read that the system refuses, as a network drive may"),
+    TN_FLOAT(struct tn_pack_options, retry_pause, 0.1, 0, 3600, "seconds before the first; each is 4 times the last"),
     TN_BOOL(struct tn_pack_options, trust, 0, "without --resize: look at headers only, do not decode to find damage"),
     TN_INT(struct tn_pack_options, workers, 0, 0, 256, "threads that read and decode; 0: one for each core"),
     TN_BOOL(struct tn_pack_options, quiet, 0, "no progress, no summary"),
@@ -105,6 +107,8 @@ static tn_status pack_all(struct tn_pack *pack, struct tn_error *error)
         tn_console_say(pack->console, TN_LOG_INFO, "%s: goes on; %u of %u shards are there already", pack->to, done,
                        all);
     TN_TRY(status, tn_pack_job_begin(pack, error), out);
+    if (done < all)
+        TN_TRY(status, tn_pack_forget_manifest(pack, error), out);
     TN_TRY(status, tn_pack_write_classes(pack, error), out);
     TN_TRY(status, tn_pack_write(pack, error), out);
     TN_TRY(status, judge_result(pack, error), out);

@@ -1,11 +1,13 @@
 /* pack.h: inside of `tenon pack`: what is packed, into what, and the state of both.
  *
  * pack.c (options, the order of things), pack_list.c (pictures and their order), pack_job.c (the target folder, what an
- * earlier run has left there), pack_sample.c (one picture to one record), pack_write.c (threads, shards), pack_report.c
- * (lists and numbers beside the shards).
+ * earlier run has left there), pack_read.c (files, with patience), pack_sample.c (one picture to one record),
+ * pack_write.c (threads, shards), pack_report.c (lists and numbers beside the shards).
  */
 #ifndef TENON_CLI_PACK_H
 #define TENON_CLI_PACK_H
+
+#include <stdatomic.h>
 
 #include "cli/cli.h"
 #include "data/decoder.h"
@@ -13,10 +15,10 @@
 #include "registry/registry.h"
 
 struct tn_pack_options {
-    int64_t shards, quality, seed, workers;
+    int64_t shards, quality, seed, workers, retries;
     uint64_t shard_size; /* 0 = not given */
     const char *plugin_path;
-    double split;
+    double split, retry_pause;
     struct tn_size resize; /* 0x0 = none */
     int32_t keep_aspect, compression, keys, on_error, trust, quiet;
 };
@@ -56,7 +58,9 @@ struct tn_pack {
     int lock;                   /* descriptor of the target folder; -1 = not held */
     bool continued;             /* the target held an earlier run of the same job */
     struct tn_arena arena;
-    const volatile int32_t *stop;
+    const volatile int32_t *stop; /* set by a signal */
+    atomic_bool quit;             /* the threads are to end */
+    atomic_ullong repeated;       /* reads that were tried again */
 };
 
 /* ---- pack_list.c ---- */
@@ -82,9 +86,9 @@ char *tn_pack_path(struct tn_pack *pack, const char *name); /* in the target fol
 /* Adds the numbers of a shard's `labels` to counts[class_count]; false: they are not such a text. */
 bool tn_pack_add_labels(const char *labels, uint64_t *counts, uint32_t class_count);
 
-/* ---- pack_sample.c ---- */
+/* ---- pack_sample.c, pack_read.c ---- */
 struct tn_pack_worker {
-    const struct tn_pack *pack;
+    struct tn_pack *pack;
     const struct tn_pack_part *part;
     struct tn_decoder *decoder;
     void *reader;
@@ -92,9 +96,11 @@ struct tn_pack_worker {
     unsigned char *reduced, *pixels;
     size_t reduced_bytes, pixel_bytes; /* allocated */
 };
-tn_status tn_pack_worker_open(const struct tn_pack *pack, const struct tn_pack_part *part,
-                              struct tn_pack_worker *worker, struct tn_error *error);
+tn_status tn_pack_worker_open(struct tn_pack *pack, const struct tn_pack_part *part, struct tn_pack_worker *worker,
+                              struct tn_error *error);
 void tn_pack_worker_close(struct tn_pack_worker *worker);
+/* Reads a picture's bytes; where the system refuses for a while (a network folder), again.  [worker] */
+tn_status tn_pack_read(struct tn_pack_worker *worker, uint64_t index, struct tn_sample *sample, struct tn_error *error);
 /* Reads a picture, checks it or makes another of it, frames the record.  [worker] */
 tn_status tn_pack_sample(struct tn_pack_worker *worker, uint64_t sample, struct tn_text *record, int32_t *label,
                          struct tn_error *error);
@@ -107,6 +113,8 @@ tn_status tn_pack_write(struct tn_pack *pack, struct tn_error *error);
 
 /* ---- pack_report.c ---- */
 tn_status tn_pack_write_classes(struct tn_pack *pack, struct tn_error *error);
+/* Removes pack.json: where it lies, all shards do. */
+tn_status tn_pack_forget_manifest(struct tn_pack *pack, struct tn_error *error);
 /* skipped.txt and, last of all, pack.json. */
 tn_status tn_pack_write_manifest(struct tn_pack *pack, struct tn_error *error);
 void tn_pack_say(const struct tn_pack *pack);

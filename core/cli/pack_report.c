@@ -1,4 +1,5 @@
 /* pack_report.c: what lies beside the shards (classes.txt, skipped.txt, pack.json), and what is said at the end. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,16 @@ static void add_options(const struct tn_pack *pack, struct tn_text *text)
     tn_text_add(text, "],\n");
 }
 
+tn_status tn_pack_forget_manifest(struct tn_pack *pack, struct tn_error *error)
+{
+    const char *path = tn_pack_path(pack, "pack.json");
+    if (!path)
+        return tn_fail(error, TN_NO_MEMORY, "no memory for a path");
+    if (unlink(path) != 0 && errno != ENOENT)
+        return tn_fail(error, TN_IO, "cannot remove %s: %s", path, strerror(errno));
+    return TN_OK;
+}
+
 tn_status tn_pack_write_manifest(struct tn_pack *pack, struct tn_error *error)
 {
     struct tn_text text = {0};
@@ -159,6 +170,7 @@ void tn_pack_say(const struct tn_pack *pack)
                        tn_say_bytes(size, sizeof size, bytes));
     }
     if (skipped)
-        tn_console_say(pack->console, TN_LOG_WARNING, "%llu picture%s left out: %s/skipped.txt lists them",
+        tn_console_say(pack->console, TN_LOG_WARNING,
+                       "%llu picture%s left out: %s/skipped.txt lists them; --on-error fail tries them again",
                        (unsigned long long)skipped, skipped == 1 ? " was" : "s were", pack->to);
 }

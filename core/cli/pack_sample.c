@@ -12,8 +12,8 @@ enum { LONGEST_SIDE = 65500 /* of a JPEG */ };
 
 static const uint64_t MAXIMUM_PIXELS = 178956970; /* as max_pixels of [data] */
 
-tn_status tn_pack_worker_open(const struct tn_pack *pack, const struct tn_pack_part *part,
-                              struct tn_pack_worker *worker, struct tn_error *error)
+tn_status tn_pack_worker_open(struct tn_pack *pack, const struct tn_pack_part *part, struct tn_pack_worker *worker,
+                              struct tn_error *error)
 {
     const struct tn_source *source = (const struct tn_source *)part->source->type;
     *worker = (struct tn_pack_worker){.pack = pack, .part = part};
@@ -160,13 +160,13 @@ tn_status tn_pack_sample(struct tn_pack_worker *worker, uint64_t index, struct t
     const struct tn_source *source = (const struct tn_source *)from->type;
     const struct tn_host *host = tn_host_table();
     const struct tn_codec *encoder = pack->encoder ? (const struct tn_codec *)pack->encoder->type : NULL;
-    struct tn_sample sample = {.size = sizeof sample, .label = -1};
+    struct tn_sample sample;
     struct tn_image stored = {0}, made;
     char name[4096], format[16];
     void *encoded = NULL;
     tn_status status;
 
-    TN_TRY(status, source->read(from->self, worker->reader, index, &sample, error), out);
+    TN_TRY(status, tn_pack_read(worker, index, &sample, error), out);
     TN_TRY(status, tn_decoder_size(worker->decoder, sample.bytes, sample.byte_count, &stored, error), out);
     if (stored.height <= 0 || stored.width <= 0 || sample.label < 0 || (uint32_t)sample.label >= pack->class_count)
         TN_TRY(status, tn_fail(error, TN_CORRUPT, "it claims a size of %d x %d", stored.height, stored.width), out);

@@ -241,6 +241,7 @@ static void stop(struct work *work, struct thread *threads, uint32_t count)
 {
     pthread_mutex_lock(&work->lock);
     work->quit = true;
+    atomic_store(&work->pack->quit, true); /* also for those that wait for a drive */
     pthread_cond_broadcast(&work->room);
     pthread_mutex_unlock(&work->lock);
     for (uint32_t i = 0; i < count; i++) {
@@ -271,6 +272,7 @@ static tn_status write_part(struct work *work, struct tn_error *error)
     work->slots = calloc(work->slot_count, sizeof *work->slots);
     if (!counts || !threads || !work->slots)
         status = tn_fail(error, TN_NO_MEMORY, "no memory for %u workers", workers);
+    atomic_store(&work->pack->quit, false);
     pthread_mutex_init(&work->lock, NULL);
     pthread_cond_init(&work->made, NULL);
     pthread_cond_init(&work->room, NULL);
