@@ -10,12 +10,13 @@ static const double longest_pause = 30, nap = 0.1;
 /* In short naps: false when the run is to end meanwhile. */
 static bool wait_for(struct tn_pack *pack, double seconds)
 {
-    double end = tn_seconds_now() + seconds;
-    for (double left = seconds; left > 0; left = end - tn_seconds_now()) {
+    double end = tn_seconds_now() + seconds, left = seconds;
+    while (left > 0) {
         const struct timespec time = {.tv_nsec = (long)(1e9 * (left < nap ? left : nap))};
         if (*pack->stop || atomic_load(&pack->quit))
             return false;
         (void)nanosleep(&time, NULL);
+        left = end - tn_seconds_now();
     }
     return true;
 }
