@@ -2,7 +2,7 @@
  *
  * pack.c (options, the order of things), pack_list.c (pictures and their order), pack_job.c (the target folder, what an
  * earlier run has left there), pack_read.c (files, with patience), pack_sample.c (one picture to one record),
- * pack_write.c (threads, shards), pack_report.c (lists and numbers beside the shards).
+ * pack_plan.c (how many shards), pack_write.c (threads, shards), pack_report.c (lists and numbers beside the shards).
  */
 #ifndef TENON_CLI_PACK_H
 #define TENON_CLI_PACK_H
@@ -105,9 +105,12 @@ tn_status tn_pack_read(struct tn_pack_worker *worker, uint64_t index, struct tn_
 tn_status tn_pack_sample(struct tn_pack_worker *worker, uint64_t sample, struct tn_text *record, int32_t *label,
                          struct tn_error *error);
 
-/* ---- pack_write.c ---- */
+/* ---- pack_plan.c ---- */
+uint32_t tn_pack_worker_count(const struct tn_pack *pack);
 /* Decides on the number of shards, from --shards or from the size of some records. */
 tn_status tn_pack_plan(struct tn_pack *pack, struct tn_error *error);
+
+/* ---- pack_write.c ---- */
 /* Makes all shards that are not there yet. */
 tn_status tn_pack_write(struct tn_pack *pack, struct tn_error *error);
 

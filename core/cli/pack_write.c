@@ -1,7 +1,5 @@
 /* pack_write.c: threads make records, this one writes them in order: which thread made one never shows, and a kill
  * costs one shard at most. What is made ahead is bounded by a ring of slots that keep their memory. */
-#include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,7 +7,7 @@
 #include "cli/pack.h"
 #include "records/record_writer.h"
 
-enum { SLOTS_PER_WORKER = 4, MEASURED = 64, MOST_WARNINGS = 20 };
+enum { SLOTS_PER_WORKER = 4, MOST_WARNINGS = 20 };
 
 struct slot {
     struct tn_text record;
@@ -251,20 +249,10 @@ static void stop(struct work *work, struct thread *threads, uint32_t count)
     }
 }
 
-static uint32_t worker_count(const struct tn_pack *pack)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (pack->options->workers > 0)
-        return (uint32_t)pack->options->workers;
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return count > 0 ? (uint32_t)count : 1;
-}
-
 static tn_status write_part(struct work *work, struct tn_error *error)
 {
     struct tn_pack_part *part = work->part;
-    uint32_t workers = worker_count(work->pack);
+    uint32_t workers = tn_pack_worker_count(work->pack);
     uint64_t *counts = calloc(work->pack->class_count, sizeof *counts);
     struct thread *threads = calloc(workers, sizeof *threads);
     tn_status status = TN_OK;
@@ -315,64 +303,5 @@ tn_status tn_pack_write(struct tn_pack *pack, struct tn_error *error)
         before += work.all, warnings = work.warnings;
     }
     tn_console_paint(pack->console, "");
-    return status;
-}
-
-/* ---- how many shards ---- */
-
-/* Bytes of all records of a part, from some of them: what cannot be read will be told later. */
-static tn_status estimate(struct tn_pack *pack, const struct tn_pack_part *part, double *bytes, struct tn_error *error)
-{
-    struct tn_pack_worker worker;
-    struct tn_text record = {0};
-    uint64_t count = part->count < MEASURED ? part->count : MEASURED, good = 0;
-    tn_status status = tn_pack_worker_open(pack, part, &worker, error);
-    *bytes = 0;
-    for (uint64_t i = 0; status == TN_OK && i < count && !*pack->stop; i++) {
-        struct tn_error reason = {0};
-        int32_t label;
-        if (tn_pack_sample(&worker, tn_pack_sample_at(part, i), &record, &label, &reason) == TN_OK) {
-            *bytes += (double)record.length;
-            good++;
-        }
-    }
-    if (good)
-        *bytes *= (double)part->count / (double)good;
-    tn_pack_worker_close(&worker);
-    tn_text_release(&record);
-    return status;
-}
-
-/* Validation gets shards of the size of those for training. */
-static double wanted_shards(const struct tn_pack *pack, const struct tn_pack_part *part)
-{
-    const struct tn_pack_part *train = &pack->parts[0];
-    double count = (double)pack->options->shards;
-    return part == train ? count : nearbyint(count * (double)part->count / (double)train->count);
-}
-
-tn_status tn_pack_plan(struct tn_pack *pack, struct tn_error *error)
-{
-    tn_status status = TN_OK;
-    for (uint32_t p = 0; status == TN_OK && p < pack->part_count; p++) {
-        struct tn_pack_part *part = &pack->parts[p];
-        double count, bytes;
-        if (part->shards)
-            continue; /* an earlier run has decided */
-        if (pack->options->shards > 0) {
-            if (p == 0 && (uint64_t)pack->options->shards > part->count)
-                return tn_fail(error, TN_INVALID, "--shards %lld: there are only %llu pictures",
-                               (long long)pack->options->shards, (unsigned long long)part->count);
-            count = wanted_shards(pack, part);
-        } else {
-            status = estimate(pack, part, &bytes, error);
-            count = ceil(bytes / (double)pack->options->shard_size);
-            if (status == TN_OK && count > TN_PACK_MOST_SHARDS)
-                return tn_fail(error, TN_INVALID, "%.0f shards would be too many; give a larger --shard-size", count);
-        }
-        count = fmin(fmax(count, 1), (double)part->count);
-        if (status == TN_OK)
-            status = tn_pack_set_shards(pack, part, (uint64_t)count, error);
-    }
     return status;
 }
