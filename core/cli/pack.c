@@ -22,6 +22,7 @@ static const struct tn_option options[] = {
     TN_ENUM(struct tn_pack_options, keys, TN_EXAMPLE_FULL, "full|seed",
             "full: image/encoded, image/class/label …; seed: image, label"),
     TN_ENUM(struct tn_pack_options, on_error, TN_ON_ERROR_FAIL, "fail|skip", "what an unreadable picture does"),
+    TN_PATH(struct tn_pack_options, exclude, NULL, "list of pictures to leave out, as `tenon doctor --list` writes it"),
     TN_INT(struct tn_pack_options, retries, 4, 0, 1000, "of a read that the system refuses, as a network drive may"),
     TN_FLOAT(struct tn_pack_options, retry_pause, 0.1, 0, 3600, "seconds before the first; each is 4 times the last"),
     TN_BOOL(struct tn_pack_options, trust, 0, "without --resize: look at headers only, do not decode to find damage"),

@@ -17,7 +17,7 @@
 struct tn_pack_options {
     int64_t shards, quality, seed, workers, retries;
     uint64_t shard_size; /* 0 = not given */
-    const char *plugin_path;
+    const char *exclude, *plugin_path;
     double split, retry_pause;
     struct tn_size resize; /* 0x0 = none */
     int32_t keep_aspect, compression, keys, on_error, trust, quiet;

@@ -30,6 +30,23 @@ static const struct tn_source *type_of(const struct tn_instance *source)
     return (const struct tn_source *)source->type;
 }
 
+/* A [source:NAME] of type directory that is in no file. */
+static tn_status open_source(struct tn_pack *pack, const char *name, const char *path, struct tn_instance **source,
+                             struct tn_error *error)
+{
+    struct tn_problems problems = {0};
+    struct tn_section *section = tn_config_add(pack->config, "source", name);
+    tn_status status = section ? tn_section_set(pack->config, section, "path", path) : TN_NO_MEMORY;
+    if (status == TN_OK && pack->options->exclude)
+        status = tn_section_set(pack->config, section, "exclude", pack->options->exclude);
+    if (status == TN_OK)
+        status = tn_instance_open(pack->registry, TN_SOURCE, "directory", section, NULL, source, &problems);
+    if (status != TN_OK)
+        tn_fail(error, status, "%s", problems.count ? problems.items[0].text : "no memory");
+    tn_problems_release(&problems);
+    return status;
+}
+
 static tn_status scan(struct tn_pack *pack, struct tn_instance *source, struct tn_source_info *info,
                       struct tn_error *error)
 {
@@ -113,16 +130,14 @@ static tn_status find(struct tn_pack *pack, struct tn_error *error)
     if (validation && pack->options->split > 0)
         return tn_fail(error, TN_INVALID, "--split sets validation aside, and there is %s for that already",
                        validation);
-    TN_TRY(status, tn_look_open_source(pack->registry, pack->config, "train", train, &pack->sources[0], error), out);
+    TN_TRY(status, open_source(pack, "train", train, &pack->sources[0], error), out);
     TN_TRY(status, scan(pack, pack->sources[0], &info, error), out);
     TN_TRY(status, judge_classes(pack, &info, error), out);
     pack->classes = info.classes, pack->class_count = info.class_count;
     TN_TRY(status, share_out(pack, train, pack->sources[0], info.count, error), out);
     if (validation) {
         struct tn_pack_part *part;
-        TN_TRY(status,
-               tn_look_open_source(pack->registry, pack->config, "validation", validation, &pack->sources[1], error),
-               out);
+        TN_TRY(status, open_source(pack, "validation", validation, &pack->sources[1], error), out);
         TN_TRY(status, scan(pack, pack->sources[1], &info, error), out);
         part = add_part(pack, "validation", validation, pack->sources[1], info.count, error);
         if (!part)

@@ -200,6 +200,15 @@ check "no list of what is missing" [ ! -e skipping/skipped.txt ]
 check "all records" grep -q '"records": 240' skipping/pack.json
 head -c -100 "$first" >cut.jpg && mv cut.jpg "$first"
 : >"$second"
+run doctor broken --list bad.txt
+run pack broken healthy --shards 3 --exclude bad.txt # what doctor finds is left out from the beginning
+expect 0
+says "excluded"
+silent_about "left out broken"
+check "without the two" grep -q '"skipped": \[\]' healthy/pack.json
+run pack broken healthy2 --exclude nowhere.txt
+expect 2
+says "nowhere.txt"
 run pack broken trusting --shards 3 --on-error skip --trust
 expect 0
 says "1 picture was left out"
