@@ -162,7 +162,7 @@ static size_t make_bmp(unsigned char *bmp, int bits, int32_t height, uint32_t co
             put(bmp + 54 + 4 * i, (uint32_t)(30 * i | 20 * i << 8 | 10 * i << 16), 4);
             at[i % 3] = (unsigned char)i;
         } else if (masks) {
-            put(at + i % 3 * 4, (uint32_t)(40 * i | 10 * i << 8 | 20 * i << 16 | 30 * i << 24), 4);
+            put(at + i % 3 * 4, (uint32_t)(40 * i | 10 * i << 8 | 20 * i << 16) | (uint32_t)(30 * i) << 24, 4);
         } else {
             put(at + i % 3 * (bits / 8), (uint32_t)(30 * i | 20 * i << 8 | 10 * i << 16), bits / 8);
         }
