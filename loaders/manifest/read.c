@@ -1,16 +1,9 @@
 /* read.c: names, classes and bytes of the samples that a manifest lists. */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-
+#include "../reader.h"
 #include "manifest.h"
 
-/* Larger files are no pictures. */
-static const uint64_t MAXIMUM_FILE_BYTES = (uint64_t)1 << 31;
-
-struct reader {
-    void *bytes;    /* of the host */
+struct worker {
+    struct reader reader;
     float *targets; /* of several classes */
 };
 
@@ -58,27 +51,26 @@ tn_status check_file(const struct manifest *manifest, const struct row *row, str
 tn_status manifest_worker_open(const void *self, void **worker, struct tn_error *error)
 {
     const struct manifest *manifest = self;
-    struct reader *reader = calloc(1, sizeof *reader);
+    struct worker *made = calloc(1, sizeof *made);
+    if (made && manifest->target_count > 0)
+        made->targets = calloc(manifest->target_count, sizeof *made->targets);
+    *worker = made;
+    if (made && (manifest->target_count == 0 || made->targets))
+        return TN_OK;
+    free(made);
     *worker = NULL;
-    if (reader && manifest->target_count > 0)
-        reader->targets = calloc(manifest->target_count, sizeof *reader->targets);
-    if (!reader || (manifest->target_count > 0 && !reader->targets)) {
-        free(reader);
-        return tn_fail(error, TN_NO_MEMORY, "no memory for a reader");
-    }
-    *worker = reader;
-    return TN_OK;
+    return tn_fail(error, TN_NO_MEMORY, "no memory for a reader");
 }
 
 void manifest_worker_close(const void *self, void *worker)
 {
-    const struct manifest *manifest = self;
-    struct reader *reader = worker;
-    if (!reader)
+    struct worker *closing = worker;
+    (void)self;
+    if (!closing)
         return;
-    manifest->host->release(reader->bytes);
-    free(reader->targets);
-    free(reader);
+    free(closing->reader.bytes);
+    free(closing->targets);
+    free(closing);
 }
 
 /* 1 for each class that the row names, else 0. */
@@ -99,27 +91,23 @@ tn_status manifest_read(const void *self, void *worker, uint64_t index, struct t
 {
     const struct manifest *manifest = self;
     const struct row *row = &manifest->rows[index];
-    struct reader *reader = worker;
+    struct worker *mine = worker;
     char path[4096];
     struct tn_error reason = {0};
-    manifest->host->release(reader->bytes);
-    reader->bytes = NULL;
-    /* Looked at first: reading a pipe that has taken the place of a picture would never end. */
-    tn_status status = check_file(manifest, row, error);
-    if (status == TN_OK)
-        status = full_path(manifest, row, path, sizeof path, error);
+    tn_status status = full_path(manifest, row, path, sizeof path, error);
     if (status != TN_OK)
         return status;
-    status = manifest->host->read_file(path, MAXIMUM_FILE_BYTES, &reader->bytes, &sample->byte_count, &reason);
+    status = reader_read(&mine->reader, AT_FDCWD, path, &reason);
     if (status != TN_OK)
         return tn_fail(error, status, "%s:%u: %s", manifest->path, (unsigned)row->line, reason.text);
-    sample->bytes = reader->bytes;
+    sample->bytes = mine->reader.bytes;
+    sample->byte_count = mine->reader.length;
     sample->label = row->class_index;
     if (manifest->numbers) {
         sample->targets = manifest->numbers + index * manifest->target_count;
     } else if (manifest->target_count > 0) {
-        mark_classes(manifest, row, reader->targets);
-        sample->targets = reader->targets;
+        mark_classes(manifest, row, mine->targets);
+        sample->targets = mine->targets;
     }
     return TN_OK;
 }
