@@ -43,7 +43,9 @@ static inline tn_status reader_fill(int descriptor, struct reader *reader, size_
         if (count < 0)
             return tn_fail(error, TN_IO, "cannot read it: %s", strerror(errno));
         if (count == 0)
-            return TN_OK;
+            return reader->length == expected
+                       ? TN_OK
+                       : tn_fail(error, TN_IO, "it ended after %zu of %zu bytes", reader->length, expected);
         reader->length += (size_t)count;
         if (reader->length > expected)
             return tn_fail(error, TN_IO, "it grew while it was read");
@@ -63,7 +65,7 @@ static inline tn_status reader_read(struct reader *reader, int root, const char 
     if (fstat(descriptor, &state) != 0)
         status = tn_fail(error, TN_IO, "cannot look at it: %s", strerror(errno));
     else if (!S_ISREG(state.st_mode))
-        status = tn_fail(error, TN_IO, "it is not a file");
+        status = tn_fail(error, TN_CORRUPT, "it is not a file");
     else if ((uint64_t)state.st_size > READER_MAXIMUM_BYTES)
         status = tn_fail(error, TN_CORRUPT, "it has %lld bytes: too large for a picture", (long long)state.st_size);
     else
