@@ -103,10 +103,10 @@ static void decode_pixels(const struct header *header, const unsigned char *in, 
     size_t step = header->maximum > 255 ? 2 : 1, count = (size_t)header->height * (size_t)header->width;
     for (size_t i = 0; i < count; i++, out += channels) {
         unsigned char rgb[3];
-        for (int c = 0; c < 3; c++) {
-            rgb[c] = c < header->channels ? scaled(header, in) : rgb[0];
-            in += c < header->channels ? step : 0;
-        }
+        rgb[0] = rgb[1] = rgb[2] = scaled(header, in);
+        if (header->channels == 3)
+            rgb[1] = scaled(header, in + step), rgb[2] = scaled(header, in + 2 * step);
+        in += (size_t)header->channels * step;
         if (channels == 1 && header->channels == 1)
             out[0] = rgb[0];
         else
