@@ -37,7 +37,8 @@ struct tn_data_options {
     int32_t overlap;        /* enum tn_overlap: may workers decode while the training thread computes? */
     int64_t retries;        /* of a read that the system refuses; default 4 */
     double retry_pause;     /* seconds before the first; each is 4 times the one before; default 0.1 */
-    struct tn_list codecs;  /* default jpeg, png: types of the codecs that are asked, in order */
+    struct tn_list codecs;  /* types of the codecs that are asked, in order */
+    int32_t auto_orient;    /* default no, as Keras and TensorFlow do */
 };
 extern const struct tn_option tn_data_option_table[];
 

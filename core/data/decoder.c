@@ -14,6 +14,9 @@ struct codec_use {
 struct tn_decoder {
     struct codec_use *codecs;
     uint32_t count;
+    bool orient;
+    unsigned char *turned;  /* the picture that was turned last */
+    size_t turned_bytes;    /* allocated */
     struct tn_text missing; /* why codecs could not be loaded, for the message about what they would have read */
 };
 
@@ -69,9 +72,14 @@ tn_status tn_decoder_open_named(struct tn_registry *registry, const struct tn_li
 
 tn_status tn_decoder_open(struct tn_registry *registry, struct tn_decoder **decoder, struct tn_error *error)
 {
-    static const char *const names[] = {"jpeg", "png"};
+    static const char *const names[] = {"jpeg", "png", "webp", "bmp", "ppm"};
     const struct tn_list list = {names, TN_COUNT_OF(names)};
     return tn_decoder_open_named(registry, &list, decoder, error);
+}
+
+void tn_decoder_orient(struct tn_decoder *decoder, bool orient)
+{
+    decoder->orient = orient;
 }
 
 void tn_decoder_close(struct tn_decoder **decoder)
@@ -86,6 +94,7 @@ void tn_decoder_close(struct tn_decoder **decoder)
         tn_instance_close(&use->instance);
     }
     tn_text_release(&closing->missing);
+    free(closing->turned);
     free(closing->codecs);
     free(closing);
     *decoder = NULL;
@@ -165,7 +174,10 @@ tn_status tn_decoder_size(struct tn_decoder *decoder, const void *bytes, uint64_
     if (!use)
         return error ? error->status : TN_UNSUPPORTED;
     memset(image, 0, sizeof *image);
-    return use->codec->size(use->instance->self, use->worker, bytes, byte_count, image, error);
+    tn_status status = use->codec->size(use->instance->self, use->worker, bytes, byte_count, image, error);
+    if (status == TN_OK && decoder->orient && tn_orientation_swaps(tn_orientation_of(bytes, byte_count)))
+        *image = (struct tn_image){image->width, image->height, image->channels, image->pixel_type, image->pixels};
+    return status;
 }
 
 /* A codec is somebody else's code: what it hands over is judged before it is read. */
@@ -180,13 +192,36 @@ static tn_status judge(const struct codec_use *use, const struct tn_decode_reque
                    (int)request->channels);
 }
 
+static tn_status turn(struct tn_decoder *decoder, int32_t orientation, struct tn_image *image, struct tn_error *error)
+{
+    size_t bytes = (size_t)image->height * (size_t)image->width * (size_t)image->channels;
+    const struct tn_image stored = *image;
+    if (decoder->turned_bytes < bytes) {
+        free(decoder->turned);
+        decoder->turned = malloc(bytes);
+        decoder->turned_bytes = decoder->turned ? bytes : 0;
+        if (!decoder->turned)
+            return tn_fail(error, TN_NO_MEMORY, "no memory to turn a picture of %zu bytes", bytes);
+    }
+    tn_orientation_apply(&stored, orientation, decoder->turned, image);
+    return TN_OK;
+}
+
 tn_status tn_decoder_decode(struct tn_decoder *decoder, const void *bytes, uint64_t byte_count,
                             const struct tn_decode_request *request, struct tn_image *image, struct tn_error *error)
 {
     struct codec_use *use = recognise(decoder, bytes, byte_count, error);
+    struct tn_decode_request stored = *request;
     if (!use)
         return error ? error->status : TN_UNSUPPORTED;
+    int32_t orientation = decoder->orient ? tn_orientation_of(bytes, byte_count) : 1;
+    if (tn_orientation_swaps(orientation)) { /* the codec sees the picture as it is stored */
+        stored.minimum_height = request->minimum_width;
+        stored.minimum_width = request->minimum_height;
+    }
     memset(image, 0, sizeof *image);
-    tn_status status = use->codec->decode(use->instance->self, use->worker, bytes, byte_count, request, image, error);
-    return status == TN_OK ? judge(use, request, image, error) : status;
+    tn_status status = use->codec->decode(use->instance->self, use->worker, bytes, byte_count, &stored, image, error);
+    if (status == TN_OK)
+        status = judge(use, request, image, error);
+    return status == TN_OK && orientation != 1 ? turn(decoder, orientation, image, error) : status;
 }

@@ -8,10 +8,22 @@
  * later, with the reason.  [setup] */
 tn_status tn_decoder_open_named(struct tn_registry *registry, const struct tn_list *names, struct tn_decoder **decoder,
                                 struct tn_error *error);
+/* From now on pictures are turned as their EXIF orientation says, in size and decode.  [setup] */
+void tn_decoder_orient(struct tn_decoder *decoder, bool orient);
 /* Stored size of the picture, from its header.  [worker] */
 tn_status tn_decoder_size(struct tn_decoder *decoder, const void *bytes, uint64_t byte_count, struct tn_image *image,
                           struct tn_error *error);
 /* Name of the codec that reads these bytes ("jpeg"); NULL = none does.  [worker] */
 const char *tn_decoder_codec(const struct tn_decoder *decoder, const void *bytes, uint64_t byte_count);
+
+/* ---- orientation.c ---- */
+
+/* EXIF orientation of a JPEG, 1..8; 1 when it has none, or one that makes no sense. Reads only markers before the first
+ * scan.  [any] */
+int32_t tn_orientation_of(const void *bytes, uint64_t byte_count);
+/* True when the orientation swaps height and width. */
+bool tn_orientation_swaps(int32_t orientation);
+/* Turns a TN_PIXEL_U8 picture upright into `pixels`, which has room for it; `out` describes what is there then. */
+void tn_orientation_apply(const struct tn_image *in, int32_t orientation, void *pixels, struct tn_image *out);
 
 #endif

@@ -146,6 +146,7 @@ static tn_status open_worker(struct tn_dataset *dataset, struct tn_worker *worke
     status = tn_decoder_open_named(dataset->spec.registry, &dataset->spec.options.codecs, &worker->decoder, error);
     if (status != TN_OK)
         return status;
+    tn_decoder_orient(worker->decoder, dataset->spec.options.auto_orient);
     if (dataset->source->worker_open) {
         status = dataset->source->worker_open(dataset->spec.source->self, &worker->source_worker, error);
         if (status != TN_OK)

@@ -22,7 +22,7 @@ static const struct tn_option directory_options[] = {
     TN_BOOL(struct directory, follow_links, 0, "go into linked folders inside of a class"),
     TN_BOOL(struct directory, hidden, 0, "count files and folders that begin with a dot"),
     TN_BOOL(struct directory, empty_classes, 0, "allow class folders without pictures"),
-    TN_LIST(struct directory, extensions, "jpg, jpeg, png", "endings of pictures, in any case"),
+    TN_LIST(struct directory, extensions, "jpg, jpeg, png, webp, bmp, ppm, pgm", "endings of pictures, in any case"),
     TN_ENUM(struct directory, rules, RULES_TENON, "tenon|image_data_generator|image_dataset",
             "which files count: these options, or exactly what one of Keras' functions takes"),
     TN_END,

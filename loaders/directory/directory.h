@@ -27,8 +27,8 @@ struct index {
 };
 
 /* Image formats that others read and we have no codec for. */
-#define FOREIGN_EXTENSIONS "bmp", "gif", "ppm", "tif", "tiff", "webp", "heic", "avif"
-enum { FOREIGN_COUNT = 8 };
+#define FOREIGN_EXTENSIONS "gif", "tif", "tiff", "heic", "avif"
+enum { FOREIGN_COUNT = 5 };
 
 /* What a scan passed over, for one line in the log. */
 struct left_out {

@@ -25,9 +25,11 @@ struct jpeg {
     int32_t unused; /* no options yet */
 };
 
-enum { MAXIMUM_SCANS = 500 };
-/* Coefficients that all scans together may touch: a bound on time, since each scan walks the whole picture. */
-static const double MAXIMUM_SCAN_PIXELS = 8e9;
+/* Encoders write about ten scans; each further one costs a walk over the whole picture and hardly a byte. */
+enum { MAXIMUM_SCANS = 100 };
+/* Coefficients that all scans together may touch: a bound on time. The largest picture that [data] allows unasked has
+ * room for 20 scans. */
+static const double MAXIMUM_SCAN_PIXELS = 4e9;
 
 struct jpeg_worker {
     struct jpeg_decompress_struct codec;
