@@ -15,7 +15,7 @@ set -- data/train/*/
 one=$1 two=$2
 pictures() { find "$1" -name '*.jpg' | sort; }
 bad=$(pictures "$one" | sed -n 1p) empty=$(pictures "$one" | sed -n 2p) words=$(pictures "$one" | sed -n 3p)
-head -c 400 "$bad" >cut && cp cut "$bad"
+head -c 400 "$bad" >short.jpg && cp short.jpg "$bad"
 : >"$empty"
 echo "no picture at all" >"$words"
 cp "$(pictures "$one" | sed -n 4p)" "${one}copy.jpg"
