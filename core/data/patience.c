@@ -52,9 +52,9 @@ tn_status tn_sample_read(struct tn_worker *worker, uint64_t sample, struct tn_sa
         if (status != TN_IO)
             return status;
         if (left <= 0 || !wait_before_retry(dataset, sample, pause, error))
-            return options->retries > 0
-                       ? tn_error_wrap(error, status, "read %lld times", (long long)(options->retries - left + 1))
-                       : status;
+            return options->retries > 0 ? tn_error_wrap(error, status, "read %lld times",
+                                                        (long long)options->retries - (long long)left + 1)
+                                        : status;
         pause = pause * 4 < longest_pause ? pause * 4 : longest_pause;
     }
 }
