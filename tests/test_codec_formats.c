@@ -1,8 +1,7 @@
 /* test_codec_formats.c: WebP, BMP and PPM. Files are bytes in this test: those of WebP were written by Pillow, and its
  * pixels are what is expected.
  */
-#include "data/decoder.h"
-#include "data_rig.h"
+#include "codec_rig.h"
 
 /* 5 x 3 RGBA: red 50 x, green 80 y, blue 200 - 10 x y, alpha 17 (5 y + x). */
 static const unsigned char lossless_webp[] = {
@@ -24,39 +23,6 @@ static const unsigned char animated_webp[] = {0x52, 0x49, 0x46, 0x46, 0xe0, 0x00
                                               0x04, 0x00, 0x00, 0x02, 0x00, 0x00, 0x41, 0x4e, 0x49, 0x4d, 0x06, 0x00,
                                               0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x41, 0x4e, 0x4d, 0x46,
                                               0x54, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04, 0x00};
-
-struct codecs {
-    struct tn_registry *registry;
-    struct tn_decoder *decoder;
-    struct tn_error error;
-};
-
-static void open_codecs(struct codecs *codecs)
-{
-    memset(codecs, 0, sizeof *codecs);
-    ck_assert_int_eq(tn_registry_open(NULL, &codecs->registry, NULL), TN_OK);
-    ck_assert_int_eq(tn_decoder_open(codecs->registry, &codecs->decoder, NULL), TN_OK);
-}
-
-static void close_codecs(struct codecs *codecs)
-{
-    tn_decoder_close(&codecs->decoder);
-    tn_registry_close(&codecs->registry);
-}
-
-/* Decodes a copy that ends where its memory ends, so that reading too far shows. */
-static tn_status decode(struct codecs *codecs, const void *bytes, size_t count, struct tn_decode_request request,
-                        struct tn_image *image)
-{
-    void *copy = malloc(count ? count : 1);
-    memcpy(copy, bytes, count);
-    request.size = sizeof request;
-    codecs->error.text[0] = '\0';
-    tn_status status = tn_decoder_decode(codecs->decoder, copy, count, &request, image, &codecs->error);
-    free(copy);
-    ck_assert(status == TN_OK || codecs->error.text[0]);
-    return status;
-}
 
 static const unsigned char *pixels_of(struct codecs *codecs, const void *bytes, size_t count, int32_t channels,
                                       int32_t height, int32_t width)

@@ -1,40 +1,6 @@
 /* test_orientation.c: EXIF orientation of photos, and JPEGs with too many scans. */
-#include "data/decoder.h"
+#include "codec_rig.h"
 #include "data_golden.h"
-#include "data_rig.h"
-
-struct codecs {
-    struct tn_registry *registry;
-    struct tn_decoder *decoder;
-    struct tn_error error;
-};
-
-static void open_codecs(struct codecs *codecs)
-{
-    memset(codecs, 0, sizeof *codecs);
-    ck_assert_int_eq(tn_registry_open(NULL, &codecs->registry, NULL), TN_OK);
-    ck_assert_int_eq(tn_decoder_open(codecs->registry, &codecs->decoder, NULL), TN_OK);
-}
-
-static void close_codecs(struct codecs *codecs)
-{
-    tn_decoder_close(&codecs->decoder);
-    tn_registry_close(&codecs->registry);
-}
-
-/* Decodes a copy that ends where its memory ends, so that reading too far shows. */
-static tn_status decode(struct codecs *codecs, const void *bytes, size_t count, struct tn_decode_request request,
-                        struct tn_image *image)
-{
-    void *copy = malloc(count ? count : 1);
-    memcpy(copy, bytes, count);
-    request.size = sizeof request;
-    codecs->error.text[0] = '\0';
-    tn_status status = tn_decoder_decode(codecs->decoder, copy, count, &request, image, &codecs->error);
-    free(copy);
-    ck_assert(status == TN_OK || codecs->error.text[0]);
-    return status;
-}
 
 /* ---- orientation ---- */
 

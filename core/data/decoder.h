@@ -13,8 +13,6 @@ void tn_decoder_orient(struct tn_decoder *decoder, bool orient);
 /* Stored size of the picture, from its header.  [worker] */
 tn_status tn_decoder_size(struct tn_decoder *decoder, const void *bytes, uint64_t byte_count, struct tn_image *image,
                           struct tn_error *error);
-/* Name of the codec that reads these bytes ("jpeg"); NULL = none does.  [worker] */
-const char *tn_decoder_codec(const struct tn_decoder *decoder, const void *bytes, uint64_t byte_count);
 
 /* ---- orientation.c ---- */
 

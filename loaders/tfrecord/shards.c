@@ -223,7 +223,6 @@ static tn_status index_shard(struct tfrecord *source, uint32_t number, struct tn
         say(source, TN_LOG_WARNING, text);
         status = TN_OK;
     }
-    shard->records = reader.number;
     record_reader_close(&reader);
     return status;
 }

@@ -7,7 +7,6 @@
 struct shard {
     char *path;
     int descriptor; /* of the file, or of what it inflates to; -1 = closed */
-    uint64_t records;
 };
 
 /* Where a record lies, and its label. 24 bytes. */
