@@ -57,6 +57,13 @@ struct tn_source_info {
     const uint64_t *class_sizes; /* [class_count] samples of each; NULL = unknown */
     uint32_t target_count;       /* 0: `label` of a sample is its class; else the number of floats in `targets` */
     uint64_t index_bytes;        /* memory that the list of samples takes; 0 = next to none */
+    /* Where seeks are dear: samples [group_starts[g], group_starts[g + 1]) lie one behind the other in one file, and
+     * training reads `strands` files at a time from front to back, shuffling within `shuffle_window` samples, instead
+     * of picking from all of them. NULL = any order is as good. [group_count + 1]; the last is `count`. */
+    const uint64_t *group_starts;
+    uint64_t group_count;
+    uint64_t shuffle_window; /* samples; 0 = in order of the files */
+    uint32_t strands;        /* at least 1 */
 };
 
 /* One sample as read. Set either `bytes` (encoded) or `image.pixels`; buffers belong to the source's worker state and
@@ -84,6 +91,13 @@ struct tn_source {
     void (*worker_close)(const void *self, void *worker);
     /* Reads sample `index`, 0 <= index < count, in any order.  [worker] */
     tn_status (*read)(const void *self, void *worker, uint64_t index, struct tn_sample *sample, struct tn_error *error);
+    /* Two numbers that change when a sample is added, removed, renamed or rewritten (judged by sizes and times, not by
+     * reading all of it), and stay when nothing changed: what a cache on disk is good for. NULL = no such cache with
+     * this source.  [setup] */
+    tn_status (*digest)(const void *self, uint64_t digest[2], struct tn_error *error);
+    /* Tells which groups an epoch needs, in the order in which it comes to them; for copying ahead. `groups` is valid
+     * during the call. No worker reads meanwhile.  [setup] */
+    void (*arrange)(void *self, const uint64_t *groups, uint64_t count);
 };
 
 /* ---- codec: encoded bytes to pixels
