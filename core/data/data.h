@@ -100,8 +100,8 @@ tn_status tn_dataset_begin(struct tn_dataset *dataset, uint64_t epoch, uint64_t 
 tn_status tn_dataset_next(struct tn_dataset *dataset, const struct tn_batch **batch, struct tn_error *error);
 /* Ends the epoch early: stops the work in flight. */
 void tn_dataset_end(struct tn_dataset *dataset);
-/* Source index of position n of epoch e (the keyed permutation). */
-uint64_t tn_dataset_order(const struct tn_dataset *dataset, uint64_t epoch, uint64_t position);
+/* Source index of a position of the epoch that has begun (epoch 0 before the first): see data/order.c. */
+uint64_t tn_dataset_order(const struct tn_dataset *dataset, uint64_t position);
 
 /* ---- parts, for tests and the golden suites ---- */
 /* TensorFlow's half-pixel rule, no antialias: float result. nearest: floor((i + 0.5) * in / out). */

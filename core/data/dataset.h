@@ -7,6 +7,7 @@
 
 #include "data/data.h"
 #include "data/decoder.h"
+#include "data/order.h"
 #include "data/sampling.h"
 
 /* One place of the ring. Guarded by the dataset's mutex, except for what the slots' own workers write. */
@@ -44,6 +45,7 @@ struct tn_dataset {
     struct tn_augment_use *augments; /* own copy */
     const struct tn_source *source;
     struct tn_source_info info;
+    struct tn_order order; /* of the epoch; changes only while no worker runs */
     size_t image_elements, image_bytes;
     uint64_t batches, tail;
     void *memory; /* of the whole ring */

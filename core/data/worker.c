@@ -88,7 +88,7 @@ static void fill_slot(struct tn_worker *worker, uint64_t position)
     dataset->busy++;
     pthread_mutex_unlock(&dataset->mutex);
 
-    uint64_t sample = tn_dataset_order(dataset, epoch, position);
+    uint64_t sample = tn_order_at(&dataset->order, position);
     place->samples[slot] = sample;
     worker->error.text[0] = '\0';
     tn_status status = tn_sample_store(worker, epoch, sample, image, target, &worker->error);
