@@ -36,6 +36,8 @@ struct tn_data_options {
     int64_t maximum_pixels; /* key max_pixels; default 178956970, Pillow's limit */
     int32_t overlap;        /* enum tn_overlap: may workers decode while the training thread computes? */
     int64_t retries;        /* of a read that the system refuses; default 4 */
+    int64_t io_threads;     /* that read ahead; 0 = as many as it takes, none where reading is quick */
+    int64_t read_ahead;     /* bytes; 0 = workers read for themselves */
     double retry_pause;     /* seconds before the first; each is 4 times the one before; default 0.1 */
     struct tn_list codecs;  /* types of the codecs that are asked, in order */
     int32_t auto_orient;    /* default no, as Keras and TensorFlow do */

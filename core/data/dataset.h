@@ -8,6 +8,7 @@
 #include "data/data.h"
 #include "data/decoder.h"
 #include "data/order.h"
+#include "data/reading.h"
 #include "data/sampling.h"
 
 /* One place of the ring. Guarded by the dataset's mutex, except for what the slots' own workers write. */
@@ -37,6 +38,8 @@ struct tn_worker {
     struct tn_buffer reduced;   /* halved pictures */
     struct tn_buffer floats[2]; /* target-size float images between augmentations that take the whole picture */
     struct tn_link *links;      /* [augment_count]: see sample.c */
+    struct tn_ahead *ahead;     /* the sample in hand, where it was read ahead; else NULL */
+    double read_seconds;        /* what reading it took here */
     struct tn_error error;
 };
 
@@ -67,7 +70,8 @@ struct tn_dataset {
     size_t skipped_count, skipped_capacity;
     uint64_t retried;        /* reads that had to be done again */
     struct tn_error failure; /* of a batch: every later next() gives it too */
-    int32_t busy;            /* workers at a sample */
+    struct tn_reading reading;
+    int32_t busy; /* workers and readers at a sample */
     bool failed, quit;
     bool held;    /* the consumer has the batch before next_batch */
     bool halting; /* the consumer waits for busy to become 0 */
@@ -78,6 +82,9 @@ tn_status tn_workers_start(struct tn_dataset *dataset, struct tn_error *error);
 void tn_workers_stop(struct tn_dataset *dataset);
 
 /* patience.c: reads a sample, again after failures that may pass. */
+tn_status tn_source_read(struct tn_dataset *dataset, void *source_worker, uint64_t sample, struct tn_sample *read,
+                         struct tn_error *error);
+/* Takes what was read ahead for this worker, or reads it. */
 tn_status tn_sample_read(struct tn_worker *worker, uint64_t sample, struct tn_sample *read, struct tn_error *error);
 
 /* sample.c: reads, decodes, augments and stores one sample. `target` has target_count floats. */
