@@ -58,19 +58,29 @@ static void read_into(struct tn_dataset *dataset, struct tn_ahead *slot)
     slot->status = tn_source_read(dataset, slot->source_worker, sample, &slot->sample, &slot->error);
 }
 
+/* Counts `bytes` as held by the slot, if it held fewer so far. */
+static void keep(struct tn_reading *reading, struct tn_ahead *slot, uint64_t bytes)
+{
+    if (bytes <= slot->kept)
+        return;
+    reading->kept += bytes - slot->kept;
+    slot->kept = bytes;
+}
+
 static void read_next(struct tn_dataset *dataset)
 {
     struct tn_reading *reading = &dataset->reading;
     struct tn_ahead *slot = slot_of(reading, reading->claim);
     slot->position = reading->claim++;
     slot->state = TN_AHEAD_READING;
+    keep(reading, slot, reading->typical); /* else all threads would find room for one at the same time */
     dataset->busy++;
     pthread_mutex_unlock(&dataset->mutex);
     read_into(dataset, slot);
     pthread_mutex_lock(&dataset->mutex);
-    if (slot->status == TN_OK && slot->sample.byte_count > slot->kept) {
-        reading->kept += slot->sample.byte_count - slot->kept;
-        slot->kept = slot->sample.byte_count;
+    if (slot->status == TN_OK) {
+        keep(reading, slot, slot->sample.byte_count);
+        reading->typical = slot->sample.byte_count;
     }
     slot->state = TN_AHEAD_READY;
     dataset->busy--;

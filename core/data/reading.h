@@ -33,9 +33,10 @@ struct tn_reading {
     uint32_t thread_count, started;
     pthread_cond_t filled, freed; /* for workers; for readers */
     bool synchronised;
-    uint64_t from;  /* positions before it are read by the workers themselves */
-    uint64_t claim; /* next position to be read */
-    uint64_t kept;  /* sum over the slots */
+    uint64_t from;    /* positions before it are read by the workers themselves */
+    uint64_t claim;   /* next position to be read */
+    uint64_t kept;    /* sum over the slots */
+    uint64_t typical; /* bytes of the sample that was read last */
     uint32_t wanted;
     /* What reading costs the workers, since the last look. */
     uint64_t reads;
