@@ -196,14 +196,18 @@ tn_status record_reader_next(struct record_reader *reader, int *more, struct tn_
     return TN_OK;
 }
 
-tn_status record_read_at(int descriptor, uint64_t offset, uint64_t length, unsigned char *data, struct tn_error *error)
+tn_status record_read_bytes(int descriptor, uint64_t offset, unsigned char *bytes, uint64_t count,
+                            struct tn_error *error)
 {
     uint64_t got;
-    tn_status status = read_fully(descriptor, data, length + RECORD_TAIL, offset, &got, error);
-    if (status != TN_OK)
-        return status;
-    if (got < length + RECORD_TAIL)
+    tn_status status = read_fully(descriptor, bytes, count, offset, &got, error);
+    if (status == TN_OK && got < count)
         return tn_fail(error, TN_IO, "at byte %llu: it has become shorter", (unsigned long long)offset);
+    return status;
+}
+
+tn_status record_prove(const unsigned char *data, uint64_t length, uint64_t offset, struct tn_error *error)
+{
     if (record_crc(data, length) != little32(data + length))
         return tn_fail(error, TN_CORRUPT, "at byte %llu: the CRC of the data does not match",
                        (unsigned long long)offset);

@@ -39,8 +39,11 @@ void record_reader_open_stream(struct record_reader *reader, record_pull pull, v
 /* `*more` = 0 at the end. TN_CORRUPT says record and byte. */
 tn_status record_reader_next(struct record_reader *reader, int *more, struct tn_error *error);
 void record_reader_close(struct record_reader *reader);
-/* Reads the data of one record whose place is known, and proves it. */
-tn_status record_read_at(int descriptor, uint64_t offset, uint64_t length, unsigned char *data, struct tn_error *error);
+/* Reads bytes whose place is known. */
+tn_status record_read_bytes(int descriptor, uint64_t offset, unsigned char *bytes, uint64_t count,
+                            struct tn_error *error);
+/* Proves a record's data by the CRC behind it; `offset` is for the message. */
+tn_status record_prove(const unsigned char *data, uint64_t length, uint64_t offset, struct tn_error *error);
 
 /* ---- inflate.c ---- */
 enum compression { COMPRESSION_AUTO, COMPRESSION_NONE, COMPRESSION_GZIP, COMPRESSION_ZLIB };
