@@ -111,9 +111,8 @@ static enum kind kind_of_file(const struct sorting *sorting, const char *path, s
                                                               (uint32_t)head[10] << 16 | (uint32_t)head[11] << 24))) {
         kind = KIND_RECORDS;
     } else {
-        (void)tn_fail(error, TN_UNSUPPORTED,
-                      "%s: %s, and no TFRecord file, weight file (.h5), picture or run directory", path,
-                      got == 0 ? "it is empty" : "its content is not known");
+        (void)tn_fail(error, TN_UNSUPPORTED, "%s: %s no TFRecord file, weight file (.h5), picture or run directory",
+                      path, got == 0 ? "it is empty:" : "it is");
     }
     if (descriptor >= 0)
         (void)close(descriptor);

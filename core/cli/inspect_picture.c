@@ -1,6 +1,7 @@
 /* inspect_picture.c: one picture: format, size, channels, orientation, and whether all of it decodes. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/inspect.h"
 
@@ -47,7 +48,8 @@ static void add_row(struct tn_inspect *inspect, const struct picture *picture, s
     tn_table_format(table, "%d", (int)picture->stored.channels);
     tn_table_cell(table, tn_say_count(bytes, sizeof bytes, picture->bytes));
     if (picture->damage.text[0])
-        tn_table_format(table, "DAMAGED: %s", picture->damage.text);
+        tn_table_cell(table,
+                      tn_inspect_printable(&inspect->arena, picture->damage.text, strlen(picture->damage.text), 400));
     else if (picture->orientation > 1)
         tn_table_format(table, "EXIF orientation %d: %s (auto_orient = yes does)", (int)picture->orientation,
                         remedies[picture->orientation]);
