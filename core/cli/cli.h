@@ -103,7 +103,7 @@ const char *tn_option_placeholder(const struct tn_option *option); /* NULL for a
 struct tn_progress_line {
     struct tn_console *console;
     double painted_at, printed_at; /* tn_seconds_now() of the last repaint, of the last plain line */
-    char hint[256];                /* the last one shown */
+    char hint[560];                /* the last one shown */
 };
 /* For tn_train_request.progress; `context` is a tn_progress_line. */
 void tn_progress_show(void *context, const struct tn_progress *progress);

@@ -103,6 +103,22 @@ void tn_dataset_end(struct tn_dataset *dataset);
 /* Source index of position n of epoch e (the keyed permutation). */
 uint64_t tn_dataset_order(const struct tn_dataset *dataset, uint64_t epoch, uint64_t position);
 
+/* ---- where the workers' time goes (stages.c; `tenon bench`) ---- */
+enum tn_stage {
+    TN_STAGE_READ = 0,   /* waiting for the bytes */
+    TN_STAGE_DECODE = 1, /* to pixels, no larger than needed */
+    TN_STAGE_SAMPLE = 2, /* augmentations and the pass into the batch */
+    TN_STAGES = 3,
+};
+struct tn_stage_times {
+    uint64_t samples;
+    double seconds[TN_STAGES];
+};
+/* From the next epoch on workers look at the clock between stages; counts begin anew. Not while one is streamed. */
+void tn_dataset_watch(struct tn_dataset *dataset, bool watch);
+/* What worker `number` of tn_dataset_workers() has done since. Not while an epoch is streamed. */
+struct tn_stage_times tn_dataset_stage_times(const struct tn_dataset *dataset, int32_t number);
+
 /* ---- parts, for tests and the golden suites ---- */
 /* TensorFlow's half-pixel rule, no antialias: float result. nearest: floor((i + 0.5) * in / out). */
 void tn_resize_bilinear(const struct tn_image *in, float *out, int32_t height, int32_t width);

@@ -357,10 +357,13 @@ tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sam
     struct tn_sample read;
     struct picture picture = {.ratio_y = 1};
     struct pending pending = NOTHING;
+    tn_stage_begin(worker);
     tn_status status = tn_sample_read(worker, sample, &read, error);
+    tn_stage_end(worker, TN_STAGE_READ);
     if (status != TN_OK)
         return status;
     status = draw_geometry(dataset, worker->links, epoch, sample, error);
+    tn_stage_end(worker, TN_STAGE_SAMPLE);
     if (status != TN_OK)
         return status;
     if (read.bytes || !read.image.pixels) {
@@ -369,6 +372,7 @@ tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sam
     } else {
         status = take_pixels(worker, &read, &picture, error);
     }
+    tn_stage_end(worker, TN_STAGE_DECODE);
     for (uint32_t i = 0; status == TN_OK && i < dataset->spec.augment_count; i++) {
         if (!worker->links[i].applies)
             continue;
@@ -379,5 +383,6 @@ tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sam
     if (status != TN_OK)
         return status;
     sample_into(dataset, &picture, &pending, dataset->pixel_type, image);
+    tn_stage_end(worker, TN_STAGE_SAMPLE);
     return store_target(dataset, &read, image, target, error);
 }

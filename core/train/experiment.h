@@ -79,6 +79,11 @@ tn_status tn_experiment_source(struct tn_experiment *experiment, const char *nam
 tn_status tn_experiment_pictures(struct tn_experiment *experiment, const char *path, struct tn_dataset **dataset,
                                  struct tn_error *error);
 
+/* ---- advice.c ---- */
+/* Writes what would make the data quicker, of what this experiment does not do yet: keys of [data] and `tenon pack`.
+ * `stage`: enum tn_stage that takes most of the workers' time, -1 = unknown. "" when there is nothing. */
+void tn_experiment_advise(const struct tn_experiment *experiment, int32_t stage, char *text, size_t bytes);
+
 /* ---- train.c ---- */
 struct tn_progress { /* what the CLI draws; all of it read only */
     int32_t epoch, epochs;

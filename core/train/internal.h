@@ -146,7 +146,7 @@ struct tn_loop {
     double learning_rate; /* now */
     double base_rate;     /* what a schedule starts from */
     bool stop, interrupted, warned_not_finite;
-    char stop_reason[256], hint[320];
+    char stop_reason[256], hint[560];
     double epoch_begin, phase_begin, training_seconds, wait_seconds;
     uint64_t images;
 };

@@ -3,7 +3,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "train/internal.h"
 
@@ -20,22 +19,16 @@ static bool asked_to_stop(const struct tn_loop *loop)
 
 /* ---- progress ---- */
 
-/* What to do when data is the limit; only what is not done yet. */
+/* What to do when data is the limit. */
 static const char *find_hint(struct tn_loop *loop, double seconds)
 {
-    const struct tn_experiment *experiment = loop->experiment;
-    const struct tn_size *size = &experiment->data.target_size;
     double share = seconds > 0 ? loop->wait_seconds / seconds : 0;
-    char workers[64] = "";
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    char advice[480];
     if (share < hint_share || seconds < hint_seconds)
         return NULL;
-    if (tn_dataset_workers(experiment->train) < cores)
-        (void)snprintf(workers, sizeof workers, "set data.workers = %ld, ", cores);
-    (void)snprintf(loop->hint, sizeof loop->hint,
-                   "%.0f %% of the time goes into waiting for pictures: %s%sor store them at %dx%d", 100 * share,
-                   workers, experiment->data.fast_decode ? "" : "set data.fast_decode = yes, ", size->height,
-                   size->width);
+    tn_experiment_advise(loop->experiment, -1, advice, sizeof advice);
+    (void)snprintf(loop->hint, sizeof loop->hint, "%.0f %% of the time goes into waiting for pictures%s%s", 100 * share,
+                   advice[0] ? ": " : "", advice);
     return loop->hint;
 }
 
