@@ -306,6 +306,8 @@ static const struct {
     MEMBER(tn_run, keep_weights),
     MEMBER(tn_run, restore_weights),
     MEMBER(tn_run, say),
+    MEMBER(tn_run, images_per_second),
+    MEMBER(tn_run, input_wait),
     STRUCT(tn_callback),
     MEMBER(tn_callback, type),
     MEMBER(tn_callback, on),

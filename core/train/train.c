@@ -211,6 +211,8 @@ static tn_status run_epoch(struct tn_loop *loop, struct tn_error *error)
     loop->result->epochs_done = loop->run.epoch + 1;
     note_best(loop);
     tn_loop_set_logs(loop, true);
+    loop->run.images_per_second = loop->training_seconds > 0 ? (double)loop->images / loop->training_seconds : 0;
+    loop->run.input_wait = loop->training_seconds > 0 ? loop->wait_seconds / loop->training_seconds : 0;
     TN_TRY(status, tn_loop_tell(loop, TN_EPOCH_END, error), out);
     show(loop, 2, loop->batches, loop->batches);
 out:

@@ -158,6 +158,9 @@ struct tn_run {
     tn_status (*restore_weights)(const struct tn_run *run, struct tn_error *error);
     /* A line for the user, above the progress line. */
     void (*say)(const struct tn_run *run, int32_t level, const char *text);
+    /* TN_EPOCH_END: how fast the training part of the epoch was, and which share of its time went into waiting for
+     * pictures: 0 = the computation was the limit all the time. images_per_second 0 = unknown. */
+    double images_per_second, input_wait;
 };
 
 enum { TN_CALLBACK_KEEPS_WEIGHTS = 1u /* may call keep_weights(): the plan counts that memory */ };
