@@ -188,18 +188,18 @@ START_TEST(order_is_kept_without_shuffle_and_for_validation)
     struct rig rig;
     open_drawn(&rig, "shuffle = no", "nearest");
     for (uint64_t i = 0; i < 53; i++)
-        ck_assert_uint_eq(tn_dataset_order(rig.dataset, 3, i), i);
+        ck_assert_uint_eq(tn_dataset_order(rig.dataset, i), i);
     rig_close(&rig);
     open_drawn(&rig, "", "nearest");
     int moved = 0;
     for (uint64_t i = 0; i < 53; i++)
-        moved += tn_dataset_order(rig.dataset, 3, i) != i;
+        moved += tn_dataset_order(rig.dataset, i) != i;
     ck_assert_int_gt(moved, 40);
     tn_dataset_close(&rig.dataset);
     rig.spec.training = 0;
     ck_assert_int_eq(tn_dataset_open(&rig.spec, &rig.dataset, &rig.error), TN_OK);
     for (uint64_t i = 0; i < 53; i++)
-        ck_assert_uint_eq(tn_dataset_order(rig.dataset, 3, i), i);
+        ck_assert_uint_eq(tn_dataset_order(rig.dataset, i), i);
     rig_close(&rig);
 }
 END_TEST

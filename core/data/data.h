@@ -36,6 +36,8 @@ struct tn_data_options {
     int64_t maximum_pixels; /* key max_pixels; default 178956970, Pillow's limit */
     int32_t overlap;        /* enum tn_overlap: may workers decode while the training thread computes? */
     int64_t retries;        /* of a read that the system refuses; default 4 */
+    int64_t io_threads;     /* that read ahead; 0 = as many as it takes, none where reading is quick */
+    int64_t read_ahead;     /* bytes; 0 = workers read for themselves */
     double retry_pause;     /* seconds before the first; each is 4 times the one before; default 0.1 */
     struct tn_list codecs;  /* types of the codecs that are asked, in order */
     int32_t auto_orient;    /* default no, as Keras and TensorFlow do */
@@ -100,12 +102,12 @@ tn_status tn_dataset_begin(struct tn_dataset *dataset, uint64_t epoch, uint64_t 
 tn_status tn_dataset_next(struct tn_dataset *dataset, const struct tn_batch **batch, struct tn_error *error);
 /* Ends the epoch early: stops the work in flight. */
 void tn_dataset_end(struct tn_dataset *dataset);
-/* Source index of position n of epoch e (the keyed permutation). */
-uint64_t tn_dataset_order(const struct tn_dataset *dataset, uint64_t epoch, uint64_t position);
+/* Source index of a position of the epoch that has begun (epoch 0 before the first): see data/order.c. */
+uint64_t tn_dataset_order(const struct tn_dataset *dataset, uint64_t position);
 
 /* ---- where the workers' time goes (stages.c; `tenon bench`) ---- */
 enum tn_stage {
-    TN_STAGE_READ = 0,   /* waiting for the bytes */
+    TN_STAGE_READ = 0,   /* reading, or waiting for those who read ahead */
     TN_STAGE_DECODE = 1, /* to pixels, no larger than needed */
     TN_STAGE_SAMPLE = 2, /* augmentations and the pass into the batch */
     TN_STAGES = 3,

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "data/permutation.h"
-
 /* ---- what the dataset is ---- */
 
 static int32_t channels_of(int32_t color_mode)
@@ -200,6 +198,10 @@ static tn_status open_parts(struct tn_dataset *dataset, struct tn_error *error)
     dataset->worker_count = dataset->spec.options.workers > 0 ? (int32_t)dataset->spec.options.workers : cores;
     TN_TRY(status, scan(dataset, error), out);
     TN_TRY(status, check_classes(dataset, error), out);
+    TN_TRY(status,
+           tn_order_open(&dataset->order, &dataset->info, dataset->spec.seed,
+                         dataset->spec.training && dataset->spec.options.shuffle, error),
+           out);
     TN_TRY(status, measure(dataset, error), out);
     TN_TRY(status, make_ring(dataset, error), out);
     TN_TRY(status, make_locks(dataset, error), out);
@@ -247,6 +249,7 @@ void tn_dataset_close(struct tn_dataset **dataset)
         pthread_cond_destroy(&closing->work);
         pthread_mutex_destroy(&closing->mutex);
     }
+    tn_order_close(&closing->order);
     free(closing->skipped);
     free(closing->memory);
     free(closing->ring);
@@ -300,7 +303,7 @@ uint64_t tn_dataset_tail(const struct tn_dataset *dataset)
 
 uint64_t tn_dataset_bytes(const struct tn_dataset *dataset)
 {
-    return dataset->memory_bytes + dataset->info.index_bytes;
+    return dataset->memory_bytes + dataset->info.index_bytes + tn_order_bytes(&dataset->order);
 }
 
 int32_t tn_dataset_workers(const struct tn_dataset *dataset)
@@ -308,10 +311,7 @@ int32_t tn_dataset_workers(const struct tn_dataset *dataset)
     return dataset->worker_count;
 }
 
-uint64_t tn_dataset_order(const struct tn_dataset *dataset, uint64_t epoch, uint64_t position)
+uint64_t tn_dataset_order(const struct tn_dataset *dataset, uint64_t position)
 {
-    if (!dataset->spec.training || !dataset->spec.options.shuffle)
-        return position;
-    struct tn_permutation permutation = tn_permutation_make(dataset->spec.seed, epoch, dataset->info.count);
-    return tn_permutation_at(&permutation, position);
+    return tn_order_at(&dataset->order, position);
 }

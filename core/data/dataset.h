@@ -7,6 +7,8 @@
 
 #include "data/data.h"
 #include "data/decoder.h"
+#include "data/order.h"
+#include "data/reading.h"
 #include "data/sampling.h"
 
 /* One place of the ring. Guarded by the dataset's mutex, except for what the slots' own workers write. */
@@ -43,6 +45,8 @@ struct tn_worker {
     struct tn_buffer floats[2]; /* target-size float images between augmentations that take the whole picture */
     struct tn_link *links;      /* [augment_count]: see sample.c */
     struct tn_stage_clock clock;
+    struct tn_ahead *ahead;     /* the sample in hand, where it was read ahead; else NULL */
+    double read_seconds;        /* what reading it took here */
     struct tn_error error;
 };
 
@@ -51,6 +55,7 @@ struct tn_dataset {
     struct tn_augment_use *augments; /* own copy */
     const struct tn_source *source;
     struct tn_source_info info;
+    struct tn_order order; /* of the epoch; changes only while no worker runs */
     size_t image_elements, image_bytes;
     uint64_t batches, tail;
     void *memory; /* of the whole ring */
@@ -73,7 +78,8 @@ struct tn_dataset {
     size_t skipped_count, skipped_capacity;
     uint64_t retried;        /* reads that had to be done again */
     struct tn_error failure; /* of a batch: every later next() gives it too */
-    int32_t busy;            /* workers at a sample */
+    struct tn_reading reading;
+    int32_t busy; /* workers and readers at a sample */
     bool failed, quit;
     bool held;    /* the consumer has the batch before next_batch */
     bool halting; /* the consumer waits for busy to become 0 */
@@ -84,6 +90,9 @@ tn_status tn_workers_start(struct tn_dataset *dataset, struct tn_error *error);
 void tn_workers_stop(struct tn_dataset *dataset);
 
 /* patience.c: reads a sample, again after failures that may pass. */
+tn_status tn_source_read(struct tn_dataset *dataset, void *source_worker, uint64_t sample, struct tn_sample *read,
+                         struct tn_error *error);
+/* Takes what was read ahead for this worker, or reads it. */
 tn_status tn_sample_read(struct tn_worker *worker, uint64_t sample, struct tn_sample *read, struct tn_error *error);
 
 /* sample.c: reads, decodes, augments and stores one sample. `target` has target_count floats. */

@@ -357,7 +357,6 @@ tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sam
     struct tn_sample read;
     struct picture picture = {.ratio_y = 1};
     struct pending pending = NOTHING;
-    tn_stage_begin(worker);
     tn_status status = tn_sample_read(worker, sample, &read, error);
     tn_stage_end(worker, TN_STAGE_READ);
     if (status != TN_OK)

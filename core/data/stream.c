@@ -1,6 +1,7 @@
 /* stream.c: epochs as the training thread sees them: begin, next, end. */
 #include "data/dataset.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Waits until no worker is at a sample, having told them to take no more. */
@@ -9,10 +10,27 @@ static void halt(struct tn_dataset *dataset)
     dataset->claim_end = dataset->claim;
     dataset->halting = true;
     pthread_cond_broadcast(&dataset->work); /* who pauses before it reads again */
+    tn_reading_wake(dataset);
     while (dataset->busy > 0)
         pthread_cond_wait(&dataset->ready, &dataset->mutex);
     dataset->halting = false;
     dataset->held = false;
+}
+
+/* Tells the source which of its groups come when. Under the mutex, without a worker at a sample. */
+static tn_status arrange(struct tn_dataset *dataset, uint64_t first, struct tn_error *error)
+{
+    if (!dataset->source->arrange || !dataset->order.groups)
+        return TN_OK;
+    uint64_t *groups = calloc((size_t)dataset->order.group_count, sizeof *groups);
+    if (!groups)
+        return tn_fail(error, TN_NO_MEMORY, "no memory for the order of shards");
+    uint64_t count = 0;
+    tn_status status = tn_order_groups(&dataset->order, first, groups, &count, error);
+    if (status == TN_OK)
+        dataset->source->arrange(dataset->spec.source->self, groups, count);
+    free(groups);
+    return status;
 }
 
 tn_status tn_dataset_begin(struct tn_dataset *dataset, uint64_t epoch, uint64_t first_batch, struct tn_error *error)
@@ -30,12 +48,18 @@ tn_status tn_dataset_begin(struct tn_dataset *dataset, uint64_t epoch, uint64_t 
         dataset->ring[i].view.number = UINT64_MAX;
     dataset->failed = false;
     dataset->epoch = epoch;
-    dataset->next_batch = first_batch;
-    dataset->claim = first_batch * size;
-    dataset->claim_end = dataset->tail ? dataset->info.count : dataset->batches * size;
+    tn_order_begin(&dataset->order, epoch);
+    status = arrange(dataset, first_batch * size, error);
+    dataset->next_batch = status == TN_OK ? first_batch : dataset->batches;
+    if (status == TN_OK) {
+        dataset->claim = first_batch * size;
+        dataset->claim_end = dataset->tail ? dataset->info.count : dataset->batches * size;
+        tn_reading_begin(dataset, dataset->claim);
+        tn_reading_start(dataset);
+    }
     pthread_cond_broadcast(&dataset->work);
     pthread_mutex_unlock(&dataset->mutex);
-    return TN_OK;
+    return status;
 }
 
 /* The failure of a batch, with the name of the sample in front. */
@@ -64,6 +88,7 @@ tn_status tn_dataset_next(struct tn_dataset *dataset, const struct tn_batch **ba
     if (!dataset->failed && dataset->next_batch < dataset->batches) {
         struct tn_ring_batch *place = &dataset->ring[dataset->next_batch % dataset->ring_count];
         double start = tn_seconds_now();
+        tn_reading_start(dataset);
         pthread_cond_broadcast(&dataset->work);
         while (!is_ready(dataset, place))
             pthread_cond_wait(&dataset->ready, &dataset->mutex);
