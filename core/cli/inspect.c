@@ -336,7 +336,7 @@ const struct tn_command tn_command_inspect_entry = {
         "values, labels, sizes of pictures. Weight files (.h5): name, shape and type of each array. Pictures: format,\n"
         "size, EXIF orientation. Run directories: what was run, best values, checkpoints. Every CRC is compared; with\n"
         "--check all pictures are decoded too. A fault is told with file, record and byte, both counted from 0 (in\n"
-        "compressed files: byte of what they inflate to, which is kept in $TMPDIR meanwhile). Nothing is changed.\n"
+        "compressed files: byte of what they inflate to). Nothing is changed.\n"
         "Exit status 0: nothing is wrong, 1: something is damaged, 2: something could not be looked at.",
     .examples = "  tenon inspect packed                      # a folder that tenon pack has written\n"
                 "  tenon inspect 'data/train-*.tfrecord' --check\n"

@@ -119,7 +119,6 @@ struct tn_record_file {
     struct tn_record_damage *damages;
     size_t damage_count, damage_capacity;
     uint64_t damages_all;
-    bool lost; /* behind the last damage nothing could be found */
     struct tn_arena arena;
 };
 

@@ -13,8 +13,7 @@
 
 enum { MOST_DAMAGES = 100000, KEY_RECORDS = 100 };
 
-static const uint64_t INFLATED_LIMIT = (uint64_t)64 << 30; /* as decompressed_limit of the source */
-static const uint64_t MAXIMUM_PIXELS = 178956970;          /* as max_pixels of [data] */
+static const uint64_t MAXIMUM_PIXELS = 178956970; /* as max_pixels of [data] */
 static const uint64_t NOWHERE = UINT64_MAX;
 static const double PATIENCE_SECONDS = 2;
 
@@ -54,51 +53,61 @@ static void note_framing(struct tn_record_file *file, const struct record_reader
                           (unsigned long long)reader->at);
     if (length > 0 && strncmp(text, place, (size_t)length) == 0)
         text += length;
-    file->lost = true;
-    note(file, reader->number, reader->at, "%s; nothing behind it can be read (%llu bytes)", text,
-         (unsigned long long)(reader->size - reader->at));
+    if (reader->size == UINT64_MAX)
+        note(file, reader->number, reader->at, "%s; nothing behind it can be read", text);
+    else
+        note(file, reader->number, reader->at, "%s; nothing behind it can be read (%llu bytes)", text,
+             (unsigned long long)(reader->size - reader->at));
 }
 
 /* ---- opening ---- */
 
-static int open_temporary(struct tn_record_file *file)
+/* An open file, and the stream of what it inflates to when it is compressed. */
+struct opened {
+    int descriptor;
+    struct inflater *inflater;
+    struct record_reader reader;
+};
+
+static tn_status pull(void *from, unsigned char *bytes, uint64_t count, uint64_t *got, struct tn_error *error)
 {
-    const char *folder = getenv("TMPDIR");
-    char path[4096];
-    int descriptor = -1;
-    if (snprintf(path, sizeof path, "%s/tenon-inflated-XXXXXX", folder && *folder ? folder : "/tmp") < (int)sizeof path)
-        descriptor = mkostemp(path, O_CLOEXEC);
-    if (descriptor < 0)
-        note(file, NOWHERE, NOWHERE, "cannot make a file for what is inflated (%s): %s; TMPDIR names another folder",
-             path, strerror(errno));
-    else
-        (void)unlink(path);
-    return descriptor;
+    return inflater_read(from, bytes, count, got, error);
 }
 
-/* The file, or what it inflates to; -1 when there is neither, which is noted. */
-static int open_records(struct tn_record_file *file)
+static void close_records(struct opened *opened)
+{
+    record_reader_close(&opened->reader);
+    inflater_close(opened->inflater);
+    if (opened->descriptor >= 0)
+        (void)close(opened->descriptor);
+}
+
+/* False when it cannot be read at all, which is noted. The CRC of data is looked at here, not by the reader. */
+static bool open_records(struct tn_record_file *file, struct opened *opened)
 {
     struct stat state;
     struct tn_error error = {0};
-    int descriptor = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), plain;
-    if (descriptor < 0 || fstat(descriptor, &state) != 0 || !S_ISREG(state.st_mode)) {
-        note(file, NOWHERE, NOWHERE, "cannot open it: %s", descriptor < 0 ? strerror(errno) : "it is not a file");
-        if (descriptor >= 0)
-            (void)close(descriptor);
-        return -1;
+    tn_status status = TN_OK;
+    *opened = (struct opened){.descriptor = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    if (opened->descriptor < 0 || fstat(opened->descriptor, &state) != 0)
+        status = tn_fail(&error, TN_IO, "cannot open it: %s", strerror(errno));
+    else if (!S_ISREG(state.st_mode))
+        status = tn_fail(&error, TN_INVALID, "it is not a file");
+    if (status == TN_OK) {
+        file->bytes = (uint64_t)state.st_size;
+        file->compression = compression_of(opened->descriptor);
+        if (file->compression == COMPRESSION_NONE)
+            status = record_reader_open(&opened->reader, opened->descriptor, 0, &error);
+        else
+            status = inflater_open(&opened->inflater, opened->descriptor, file->compression, &error);
     }
-    file->bytes = file->inflated = (uint64_t)state.st_size;
-    file->compression = compression_of(descriptor);
-    if (file->compression == COMPRESSION_NONE)
-        return descriptor;
-    plain = open_temporary(file);
-    if (plain >= 0 && inflate_file(descriptor, plain, file->compression, INFLATED_LIMIT, &error) != TN_OK)
-        note(file, NOWHERE, NOWHERE, "%s", error.text);
-    (void)close(descriptor);
-    if (plain >= 0 && fstat(plain, &state) == 0)
-        file->inflated = (uint64_t)state.st_size;
-    return plain;
+    if (status == TN_OK && opened->inflater)
+        record_reader_open_stream(&opened->reader, pull, opened->inflater, 0);
+    if (status == TN_OK)
+        return true;
+    note(file, NOWHERE, NOWHERE, "%s", error.text);
+    close_records(opened);
+    return false;
 }
 
 /* ---- one record ---- */
@@ -176,34 +185,35 @@ static bool is_enough(const struct tn_record_set *set)
     return set->inspect->options->records > 0 && !set->inspect->options->check && !lists(set);
 }
 
+/* What of a file has been read: of a compressed one a guess, since pictures hardly shrink. */
+static uint64_t reached(const struct tn_record_file *file, const struct record_reader *reader)
+{
+    return reader->at < file->bytes ? reader->at : file->bytes;
+}
+
 static void take_file(struct worker *worker, size_t number)
 {
     struct tn_record_set *set = worker->set;
     struct tn_record_file *file = &set->files[number];
     struct tn_error error = {0};
-    struct record_reader reader;
+    struct opened opened;
     uint64_t counted = 0;
-    int more = 1, descriptor = open_records(file);
-    tn_status status;
-    if (descriptor < 0)
+    int more = 1;
+    tn_status status = TN_OK;
+    if (!open_records(file, &opened))
         return;
-    status = record_reader_open(&reader, descriptor, 0, &error); /* the CRC of data is looked at here */
-    while (status == TN_OK && !is_enough(set)) {
-        status = record_reader_next(&reader, &more, &error);
+    while (status == TN_OK && more && !is_enough(set)) {
+        status = record_reader_next(&opened.reader, &more, &error);
         if (status == TN_OK && more)
-            take_record(worker, number, &reader);
-        if (file->compression == COMPRESSION_NONE) {
-            atomic_fetch_add(&set->done, reader.at - counted);
-            counted = reader.at;
-        }
-        if (!more)
-            break;
+            take_record(worker, number, &opened.reader);
+        atomic_fetch_add(&set->done, reached(file, &opened.reader) - counted);
+        counted = reached(file, &opened.reader);
     }
     if (status != TN_OK)
-        note_framing(file, &reader, &error);
+        note_framing(file, &opened.reader, &error);
+    file->inflated = opened.inflater ? opened.reader.at : file->bytes;
     atomic_fetch_add(&set->done, file->bytes - counted);
-    record_reader_close(&reader);
-    (void)close(descriptor);
+    close_records(&opened);
 }
 
 static void *work(void *context)
@@ -269,19 +279,17 @@ static void choose_keys(struct tn_record_set *set, struct tn_decoder *decoder)
     set->keys = (struct tn_record_keys){options->image_key, options->label_key};
     for (size_t i = 0; i < set->file_count && seen == 0; i++) {
         struct tn_record_file file = {.path = set->files[i].path};
-        struct record_reader reader;
-        int more = 1, descriptor = open_records(&file);
-        if (descriptor >= 0 && record_reader_open(&reader, descriptor, 0, NULL) == TN_OK) {
+        struct opened opened;
+        int more = 1;
+        if (open_records(&file, &opened)) {
             while (seen < KEY_RECORDS && !(set->keys.image && set->keys.label) &&
-                   record_reader_next(&reader, &more, NULL) == TN_OK && more) {
+                   record_reader_next(&opened.reader, &more, NULL) == TN_OK && more) {
                 seen++;
-                if (crc_matches(&reader))
-                    tn_survey_choose_keys(reader.data, reader.length, decoder, &set->arena, &set->keys);
+                if (crc_matches(&opened.reader))
+                    tn_survey_choose_keys(opened.reader.data, opened.reader.length, decoder, &set->arena, &set->keys);
             }
-            record_reader_close(&reader);
+            close_records(&opened);
         }
-        if (descriptor >= 0)
-            (void)close(descriptor);
         free(file.damages);
         tn_arena_release(&file.arena);
     }

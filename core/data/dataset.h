@@ -45,8 +45,8 @@ struct tn_worker {
     struct tn_buffer floats[2]; /* target-size float images between augmentations that take the whole picture */
     struct tn_link *links;      /* [augment_count]: see sample.c */
     struct tn_stage_clock clock;
-    struct tn_ahead *ahead;     /* the sample in hand, where it was read ahead; else NULL */
-    double read_seconds;        /* what reading it took here */
+    struct tn_ahead *ahead; /* the sample in hand, where it was read ahead; else NULL */
+    double read_seconds;    /* what reading it took here */
     struct tn_error error;
 };
 
