@@ -4,14 +4,19 @@
 
 #include "train/internal.h"
 
+bool tn_data_has_key(const char *key)
+{
+    for (const struct tn_option *option = tn_data_option_table; option->kind; option++)
+        if (option->kind != TN_OPTION_GONE && strcmp(option->name, key) == 0)
+            return true;
+    return false;
+}
+
 /* [data] knows the key and the file does not set it. */
 static bool is_unused(const struct tn_experiment *experiment, const char *key)
 {
     struct tn_section *section = tn_config_section(experiment->config, "data", "");
-    for (const struct tn_option *option = tn_data_option_table; option->kind; option++)
-        if (option->kind != TN_OPTION_GONE && strcmp(option->name, key) == 0)
-            return !section || !tn_section_entry(section, key);
-    return false;
+    return tn_data_has_key(key) && (!section || !tn_section_entry(section, key));
 }
 
 /* A file for each picture: what `tenon pack` can change. Whether packed ones are of the right size is not known here.

@@ -80,6 +80,8 @@ tn_status tn_experiment_pictures(struct tn_experiment *experiment, const char *p
                                  struct tn_error *error);
 
 /* ---- advice.c ---- */
+/* Whether [data] has such a key. */
+bool tn_data_has_key(const char *key);
 /* Writes what would make the data quicker, of what this experiment does not do yet: keys of [data] and `tenon pack`.
  * `stage`: enum tn_stage that takes most of the workers' time, -1 = unknown. "" when there is nothing. */
 void tn_experiment_advise(const struct tn_experiment *experiment, int32_t stage, char *text, size_t bytes);
