@@ -153,36 +153,40 @@ run inspect
 expect 2
 says "PATH is missing"
 
-# Weights, runs, pictures.
-cp "$here/tiny.ini" .
-run train tiny.ini --quiet
-expect 0
-run inspect runs/tiny/checkpoints/best.h5
-expect 0
-says "3 classes:"
-says "model_weights/conv1/conv1/kernel:0"
-says "3x3x3x8"
-says "1,403 numbers"
-run inspect runs/tiny/checkpoints/best.h5 --json
-expect 0
-says '"shape": [3, 3, 3, 8]'
-check "JSON" is_json
-cp runs/tiny/checkpoints/best.h5 weights.bin
-run inspect weights.bin # by content
-expect 0
-head -c 9000 weights.bin >cut.h5
-run inspect cut.h5
-expect 1
-says "cut off"
-run inspect runs/tiny
-expect 0
-says "run of tiny"
-says "val_loss"
-says "checkpoints/best.h5"
-run inspect runs/tiny --json
-expect 0
-says '"best_epoch"'
-check "JSON" is_json
+# Weights and runs. (TSan cannot see into libgomp, which training runs on.)
+if [ "${TENON_SANITIZED:-}" != tsan ]; then
+    cp "$here/tiny.ini" .
+    run train tiny.ini --quiet
+    expect 0
+    run inspect runs/tiny/checkpoints/best.h5
+    expect 0
+    says "3 classes:"
+    says "model_weights/conv1/conv1/kernel:0"
+    says "3x3x3x8"
+    says "1,403 numbers"
+    run inspect runs/tiny/checkpoints/best.h5 --json
+    expect 0
+    says '"shape": [3, 3, 3, 8]'
+    check "JSON" is_json
+    cp runs/tiny/checkpoints/best.h5 weights.bin
+    run inspect weights.bin # by content
+    expect 0
+    head -c 9000 weights.bin >cut.h5
+    run inspect cut.h5
+    expect 1
+    says "cut off"
+    run inspect runs/tiny
+    expect 0
+    says "run of tiny"
+    says "val_loss"
+    says "checkpoints/best.h5"
+    run inspect runs/tiny --json
+    expect 0
+    says '"best_epoch"'
+    check "JSON" is_json
+fi
+
+# Pictures.
 good=$(find data/train -name '*.jpg' | sort | head -1)
 run inspect "$good"
 expect 0
