@@ -3,8 +3,9 @@
  *
  * A slot holds one block. Who needs a block that is not there claims a slot and loads it, while others that need the
  * same one wait. The blocks of a compressed shard come out of its stream one after the other; those on the way to the
- * one that is wanted are kept too. Slots that nobody reads from are used again, least recently used first: there are
- * enough for what a window touches, so each shard is read once an epoch.
+ * one that is wanted are kept too. A block is done with when each of its records has been read: its slot is the first
+ * to be used again, before the least recently used one. There are slots enough for what a window touches, so each shard
+ * is read once an epoch.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@ struct slot {
     uint32_t shard, readers;
     uint64_t number, used; /* of the block; when it was last used */
     uint64_t count;        /* bytes; less than a whole block at the end of a shard */
+    uint64_t left;         /* records in it that were not read yet */
     unsigned char *bytes;
 };
 
@@ -144,7 +146,40 @@ static struct slot *find(struct blocks *blocks, uint32_t shard, uint64_t number)
     return NULL;
 }
 
-/* An empty slot, or the one that nobody has read from for longest; NULL when all are in use. */
+/* First of the shard's places whose record ends behind `offset`. */
+static uint64_t first_behind(const struct tfrecord *source, uint32_t shard, uint64_t offset)
+{
+    uint64_t low = source->starts[shard], high = source->starts[shard + 1];
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        const struct place *place = &source->places[middle];
+        if (place->offset + place->length + RECORD_TAIL <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Records that lie in the block, in whole or in part. */
+static uint64_t records_in(const struct tfrecord *source, uint32_t shard, uint64_t number)
+{
+    uint64_t first = first_behind(source, shard, number * BLOCK_BYTES), end = (number + 1) * BLOCK_BYTES;
+    uint64_t last = first_behind(source, shard, end);
+    if (last < source->starts[shard + 1] && source->places[last].offset < end)
+        last++; /* the one that goes on in the next block */
+    return last - first;
+}
+
+/* Which of two loaded slots to give up. */
+static int is_better(const struct slot *slot, const struct slot *best)
+{
+    if ((slot->left == 0) != (best->left == 0))
+        return slot->left == 0;
+    return slot->used < best->used;
+}
+
+/* An empty slot, or the one that will be missed least; NULL when all are in use. */
 static struct slot *claim(struct blocks *blocks, uint32_t shard, uint64_t number)
 {
     struct slot *best = NULL;
@@ -156,7 +191,7 @@ static struct slot *claim(struct blocks *blocks, uint32_t shard, uint64_t number
             best = slot;
             break;
         }
-        if (!best || slot->used < best->used)
+        if (!best || is_better(slot, best))
             best = slot;
     }
     if (!best)
@@ -164,6 +199,7 @@ static struct slot *claim(struct blocks *blocks, uint32_t shard, uint64_t number
     best->state = LOADING;
     best->shard = shard;
     best->number = number;
+    best->left = records_in(blocks->source, shard, number);
     best->used = ++blocks->clock;
     return best;
 }
@@ -308,6 +344,7 @@ static tn_status take(struct blocks *blocks, uint32_t shard, uint64_t number, st
             return status;
     }
     (*slot)->readers++;
+    (*slot)->left -= (*slot)->left > 0;
     (*slot)->used = ++blocks->clock;
     return TN_OK;
 }

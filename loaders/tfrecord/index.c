@@ -269,7 +269,11 @@ tn_status index_build(struct tfrecord *source, struct tn_error *error)
         free(crew.jobs[i].error);
     }
     free(crew.jobs);
-    if (status == TN_OK)
-        tell_left_out(source);
+    if (status != TN_OK)
+        return status;
+    tell_left_out(source);
+    struct place *fitting = realloc(source->places, ((size_t)source->place_count + 1) * sizeof *fitting);
+    source->places = fitting ? fitting : source->places;
+    source->place_capacity = fitting ? source->place_count : source->place_capacity;
     return status;
 }
