@@ -136,8 +136,8 @@ START_TEST(shards_are_read_once_an_epoch)
     struct rig rig;
     begin_test();
     plant(8, 400, 10000, _i ? TN_RECORD_GZIP : TN_RECORD_PLAIN, false);
-    ck_assert_msg(look(&rig, "workers = 2\noverlap = yes",
-                       "io = sequential\nshuffle_window = 256\ninterleave = 4") == TN_OK,
+    ck_assert_msg(look(&rig, "workers = 2\noverlap = yes", "io = sequential\nshuffle_window = 256\ninterleave = 4") ==
+                      TN_OK,
                   "%s", rig.error.text);
     double bytes = 3200 * 10000 * 11 / 8.0;
     for (uint64_t epoch = 0; epoch < 3; epoch++) {

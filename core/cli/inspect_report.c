@@ -269,16 +269,19 @@ static void say_verdict(const struct tn_record_set *set)
     char records[32], pictures[32];
     if (!set->inspect->options->check || set->inspect->wrong)
         return;
-    printf("\nnothing is wrong: %s records with both CRCs, tf.train.Example%s%s\n",
-           tn_say_count(records, sizeof records, set->survey.records),
-           set->keys.image ? ", and pictures decoded: " : "",
-           set->keys.image ? tn_say_count(pictures, sizeof pictures, set->survey.pictures)
-                           : " (no pictures were found in them)");
+    printf("\nnothing is wrong: %s records whose CRCs and messages are right",
+           tn_say_count(records, sizeof records, set->survey.records));
+    if (set->keys.image)
+        printf(", %s pictures that decode\n", tn_say_count(pictures, sizeof pictures, set->survey.pictures));
+    else
+        puts(" (no pictures were found in them)");
 }
 
-static void say_listing(const struct tn_record_set *set)
+static void say_listing(struct tn_record_set *set)
 {
     bool several = set->file_count > 1;
+    size_t name_count;
+    const char *const *names = tn_inspect_class_names(set, &name_count);
     struct tn_table table = {.columns = several ? 7 : 6, .alignment = several ? "lrrrlll" : "rrrlll"};
     if (several)
         tn_table_cell(&table, "file");
@@ -293,7 +296,8 @@ static void say_listing(const struct tn_record_set *set)
         tn_table_format(&table, "%llu", (unsigned long long)row->number);
         tn_table_format(&table, "%llu", (unsigned long long)row->byte);
         tn_table_format(&table, "%llu", (unsigned long long)row->bytes);
-        tn_table_cell(&table, row->label ? row->label : "-");
+        const char *name = row->label ? tn_inspect_class_name(names, name_count, row->label) : NULL;
+        tn_table_format(&table, "%s%s%s", row->label ? row->label : "-", name ? " " : "", name ? name : "");
         tn_table_cell(&table, row->format ? row->format : "-");
         if (row->height > 0)
             tn_table_format(&table, "%dx%d", (int)row->height, (int)row->width);
