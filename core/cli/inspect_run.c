@@ -72,7 +72,7 @@ static const char *member(const char *json, const char *name)
 /* Strings without their quotes, numbers as they stand; lists as they stand, too. */
 static const char *member_text(struct run *run, const char *name)
 {
-    const char *value = member(run->manifest, name), *end = value;
+    const char *value = member(run->manifest, name), *end;
     if (!value)
         return NULL;
     if (*value == '"') {
