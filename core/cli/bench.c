@@ -33,6 +33,7 @@ struct bench {
     double wait_share;               /* of the time of `train` */
     /* of the pipeline: each stage alone */
     double stages[TN_STAGES], shares[TN_STAGES]; /* images/s of one thread; share of the workers' time */
+    int32_t slowest;                             /* stage; -1 = not measured */
 };
 
 static const char *const stage_names[] = {"reading", "decoding", "sampling"};
@@ -91,6 +92,7 @@ static void take_stages(struct bench *bench)
         for (int stage = 0; stage < TN_STAGES; stage++)
             all.seconds[stage] += times.seconds[stage];
     }
+    bench->slowest = tn_dataset_slowest_stage(dataset);
     for (int stage = 0; stage < TN_STAGES; stage++)
         seconds += all.seconds[stage];
     for (int stage = 0; stage < TN_STAGES; stage++) {
@@ -163,22 +165,13 @@ out:
 
 /* ---- what it means ---- */
 
-static int32_t slowest_stage(const struct bench *bench)
-{
-    int32_t slowest = 0;
-    for (int32_t stage = 1; stage < TN_STAGES; stage++)
-        if (bench->shares[stage] > bench->shares[slowest])
-            slowest = stage;
-    return slowest;
-}
-
 /* Data is the limit where a run would wait for it a good part of its time. Workers and computation may take turns, so
  * that is measured, and reckoned only where it was not. */
 static const char *find_limit(const struct bench *bench)
 {
     bool waits = bench->train > 0 ? bench->wait_share >= 0.2 : bench->pipeline < 1.2 * bench->compute;
-    if (bench->pipeline > 0 && (waits || (bench->compute <= 0 && bench->train <= 0)))
-        return stage_names[slowest_stage(bench)];
+    if (bench->slowest >= 0 && (waits || (bench->compute <= 0 && bench->train <= 0)))
+        return stage_names[bench->slowest];
     if (bench->train > 0 && bench->pipeline <= 0)
         return bench->wait_share >= 0.2 ? "data" : "computation";
     return bench->pipeline > 0 ? "computation" : NULL;
@@ -189,7 +182,7 @@ static void find_advice(const struct bench *bench, char *text, size_t bytes)
     const char *limit = find_limit(bench);
     text[0] = '\0';
     if (limit && strcmp(limit, "computation") != 0)
-        tn_experiment_advise(bench->experiment, bench->pipeline > 0 ? slowest_stage(bench) : -1, text, bytes);
+        tn_experiment_advise(bench->experiment, bench->slowest, text, bytes);
 }
 
 /* ---- telling ---- */
@@ -299,7 +292,7 @@ static void print_plain(const struct bench *bench)
 static int run(struct tn_arguments *arguments)
 {
     const struct options *chosen = arguments->options;
-    struct bench bench = {.seconds = chosen->seconds};
+    struct bench bench = {.seconds = chosen->seconds, .slowest = -1};
     struct tn_error error = {0};
     int exit_status;
     arguments->console->quiet = chosen->json;

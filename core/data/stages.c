@@ -25,3 +25,16 @@ struct tn_stage_times tn_dataset_stage_times(const struct tn_dataset *dataset, i
         return (struct tn_stage_times){0};
     return dataset->workers[number].clock.times;
 }
+
+int32_t tn_dataset_slowest_stage(const struct tn_dataset *dataset)
+{
+    struct tn_stage_times all = {0};
+    int32_t slowest = 0;
+    for (int32_t i = 0; dataset->workers && i < dataset->worker_count; i++)
+        for (int32_t stage = 0; stage < TN_STAGES; stage++)
+            all.seconds[stage] += dataset->workers[i].clock.times.seconds[stage];
+    for (int32_t stage = 1; stage < TN_STAGES; stage++)
+        if (all.seconds[stage] > all.seconds[slowest])
+            slowest = stage;
+    return all.seconds[slowest] > 0 ? slowest : -1;
+}

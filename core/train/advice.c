@@ -52,6 +52,8 @@ void tn_experiment_advise(const struct tn_experiment *experiment, int32_t stage,
         add(&words, "set data.fast_decode = yes");
     if (stage != TN_STAGE_SAMPLE && is_unused(experiment, "cache"))
         add(&words, "set data.cache = memory (or a file)");
+    if (stage == TN_STAGE_READ && experiment->data.io_threads > 0)
+        add(&words, "leave data.io_threads out, so that tenon finds the number");
     if (stage == TN_STAGE_READ && has_loose_files(experiment))
         add(&words, "pack the pictures into large files (tenon pack)");
     if (stage != TN_STAGE_READ && stage != TN_STAGE_SAMPLE && has_loose_files(experiment))

@@ -19,16 +19,19 @@ static bool asked_to_stop(const struct tn_loop *loop)
 
 /* ---- progress ---- */
 
-/* What to do when data is the limit. */
+/* What to do when data is the limit. Without the share, which the line above it tells: the same words come once. */
 static const char *find_hint(struct tn_loop *loop, double seconds)
 {
+    static const char *const stages[] = {"reading", "decoding", "sampling"};
     double share = seconds > 0 ? loop->wait_seconds / seconds : 0;
     char advice[480];
     if (share < hint_share || seconds < hint_seconds)
         return NULL;
-    tn_experiment_advise(loop->experiment, -1, advice, sizeof advice);
-    (void)snprintf(loop->hint, sizeof loop->hint, "%.0f %% of the time goes into waiting for pictures%s%s", 100 * share,
-                   advice[0] ? ": " : "", advice);
+    tn_experiment_advise(loop->experiment, loop->slowest_stage, advice, sizeof advice);
+    (void)snprintf(loop->hint, sizeof loop->hint, "training waits for pictures%s%s%s%s",
+                   loop->slowest_stage >= 0 ? ", above all for " : "",
+                   loop->slowest_stage >= 0 ? stages[loop->slowest_stage] : "", advice[0] ? "; to go faster: " : "",
+                   advice);
     return loop->hint;
 }
 
@@ -49,7 +52,7 @@ static void show(struct tn_loop *loop, int32_t phase, uint64_t batch, uint64_t b
         .logs = loop->run.logs,
         .log_count = loop->run.log_count,
         .phase = phase,
-        .hint = phase == 1 ? NULL : find_hint(loop, training),
+        .hint = phase == 2 ? find_hint(loop, training) : NULL,
     };
     if (loop->request->progress)
         loop->request->progress(loop->request->context, &progress);
@@ -128,6 +131,7 @@ static tn_status train_epoch(struct tn_loop *loop, struct tn_error *error)
     struct tn_dataset *dataset = loop->experiment->train;
     const struct tn_batch *batch = NULL;
     uint64_t done = 0;
+    tn_dataset_watch(dataset, true);
     tn_status status = tn_dataset_begin(dataset, (uint64_t)loop->run.epoch, 0, error);
     if (status != TN_OK)
         return status;
@@ -147,6 +151,7 @@ static tn_status train_epoch(struct tn_loop *loop, struct tn_error *error)
     loop->training_seconds = tn_seconds_now() - loop->phase_begin;
 out:
     tn_dataset_end(dataset);
+    loop->slowest_stage = tn_dataset_slowest_stage(dataset);
     return status;
 }
 
