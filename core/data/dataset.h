@@ -90,4 +90,10 @@ bool tn_augment_applies(const struct tn_dataset *dataset, const struct tn_augmen
 /* memory of a buffer, at least `bytes`; NULL when there is none */
 void *tn_buffer_take(struct tn_buffer *buffer, size_t bytes);
 
+/* Whether a target has a number for each class. */
+static inline bool tn_one_for_each_class(int32_t class_mode)
+{
+    return class_mode == TN_CLASS_CATEGORICAL || class_mode == TN_CLASS_MULTI_LABEL;
+}
+
 #endif

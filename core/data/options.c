@@ -10,8 +10,11 @@
 const struct tn_option tn_data_option_table[] = {
     TN_SIZE(struct tn_data_options, target_size, "256x256", 1, 32768, "size of the network's input, height x width"),
     TN_INT(struct tn_data_options, batch_size, 32, 1, 1048576, "pictures in a batch"),
-    TN_ENUM(struct tn_data_options, class_mode, TN_CLASS_CATEGORICAL, "categorical|binary|sparse|input|none",
-            "target of a picture: one-hot class, 0 or 1, class number, the picture itself, or nothing"),
+    TN_ENUM(
+        struct tn_data_options, class_mode, TN_CLASS_CATEGORICAL,
+        "categorical|binary|sparse|input|none|raw|multi_label",
+        "target of a picture: one-hot class, 0 or 1, class number, the picture itself, nothing, numbers of the source "
+        "(regression), or a 1 for each of its classes"),
     TN_ENUM(struct tn_data_options, color_mode, TN_COLOR_RGB, "rgb|grayscale|rgba", "channels of a picture: 3, 1 or 4"),
     TN_ENUM(struct tn_data_options, interpolation, TN_BILINEAR, "bilinear|nearest", "how pictures are resized"),
     TN_BOOL(struct tn_data_options, shuffle, 1, "another order in each epoch (training only)"),
