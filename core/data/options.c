@@ -36,9 +36,10 @@ const struct tn_option tn_data_option_table[] = {
     ROW_INT("max_pixels", maximum_pixels, 178956970, 1, 0x1p40, "larger pictures are refused before they are decoded"),
     TN_ENUM(struct tn_data_options, overlap, TN_OVERLAP_AUTO, "auto|no|yes",
             "decode while the network computes; auto = where there are cores to spare"),
-    TN_LIST(struct tn_data_options, codecs, "jpeg, png, webp, bmp, ppm",
+    TN_LIST(struct tn_data_options, codecs, "jpeg, png, webp, bmp, ppm, tiff",
             "picture formats that are recognised, types of kind codec"),
     TN_BOOL(struct tn_data_options, auto_orient, 0,
-            "turn photos as the EXIF orientation of a JPEG says; no = as they are stored, as Keras and TensorFlow do"),
+            "turn photos as their EXIF orientation says (JPEG, PNG, WebP, TIFF); no = as they are stored, as Keras and "
+            "TensorFlow do"),
     TN_END,
 };
