@@ -217,6 +217,15 @@ expect 2
 says "its softmax is always 1"
 run check several.ini source:train.label_separator=
 expect 2
+# The examples are true.
+for name in labels numbers; do cp "$TENON_SOURCE/examples/$name.ini" "example-$name.ini"; done
+awk -F, 'NR == 1 { print "filename,tags"; next } { print "set/" $1 "," $2 }' set/train.csv >photos.csv
+awk -F, 'NR == 1 { print "filename,heading,length"; next } { print "set/" $1 "," $3 / 255 "," $4 }' set/train.csv >boats.csv
+run check example-labels.ini data.target_size=16x16
+expect 0
+run check example-numbers.ini data.target_size=16x16
+expect 0
+
 mkdir -p folders/a folders/b
 cp set/1.ppm folders/a && cp set/2.ppm folders/b
 run check numbers.ini source:train.type=directory
