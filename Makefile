@@ -19,7 +19,7 @@ all:
 help:
 	@echo "make                build into $(BUILD)/"
 	@echo "make demo           draw a data set, train on it, show predictions"
-	@echo "make check          warnings as errors, format, valgrind, sanitizers, tests, examples, golden suites"
+	@echo "make check          warnings as errors, format, valgrind, sanitizers, fuzzers, tests, examples, golden suites"
 	@echo "make test           the tests alone"
 	@echo "make check-golden FIXTURES=DIR   the golden suites on a folder of fixtures"
 	@echo "make check-asan | check-tsan | check-valgrind | check-fuzz   one of the parts"
@@ -76,7 +76,7 @@ check-valgrind: packages
 	@$(call build,$(BUILD)/check)
 	@bash tests/valgrind.sh $(BUILD)/check
 
-# Undefined behaviour, memory and leaks are watched; clang's libFuzzer drives.
+# Undefined behaviour, memory and leaks are watched; clang's libFuzzer drives. What is found stays in $(BUILD)/fuzz/found.
 fuzzers:
 	@bash .ci/install-packages check
 	@bash tests/fuzz/build.sh $(BUILD)/fuzz

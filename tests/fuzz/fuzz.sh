@@ -60,7 +60,8 @@ one() { # NAME: 0 = nothing was found
         printf 'fuzz: %-10s %10s inputs  %s  nothing found\n' "$name" "$runs" "$cover"
     else
         printf 'fuzz: %-10s FOUND (status %s):\n' "$name" "$status"
-        grep -vE '^#[0-9]+[[:space:]]+(NEW|REDUCE|pulse|INITED|RELOAD)|^INFO:|^stat::|^\s+NEW_FUNC' "$work/$name.log" | cut -c1-200 | tail -60
+sed -n '/ERROR: \|runtime error:\|demanded:/,$p' "$work/$name.log" | cut -c1-200 | head -40
+        grep -E '^SUMMARY|Test unit written' "$work/$name.log" || tail -5 "$work/$name.log"
     fi
     return "$status"
 }
