@@ -215,7 +215,7 @@ tn_status tn_setup_datasets(struct tn_setup *setup)
     check_sources(setup, train, validation);
     if (setup->problems->count)
         return TN_OK;
-    if (experiment->data.classes.count)
+    if (experiment->data.classes.count && !raw)
         status = take_classes(experiment, experiment->data.classes.items, experiment->data.classes.count);
     else if (inference && has_classes(experiment))
         status = read_names(experiment, "classes.txt", &experiment->classes, &experiment->class_count);
@@ -226,6 +226,8 @@ tn_status tn_setup_datasets(struct tn_setup *setup)
     if (train && (!inference || (has_classes(experiment) && experiment->class_count == 0) ||
                   (raw && experiment->target_count == 0)))
         status = open_train(setup, train, split ? TN_SUBSET_TRAINING : TN_SUBSET_ALL);
+    if (inference && raw)
+        setup->problems->count = 0; /* names of numbers are nice to have: the network says how many there are */
     if (status == TN_OK && train && split)
         status = open_split_source(setup, train);
     if (status == TN_OK && experiment->own->validation_split)

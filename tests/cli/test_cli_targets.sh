@@ -161,6 +161,14 @@ expect 0
 check "head" [ "$(head -1 out)" = "file,red,green,blue" ]
 check "the colours of picture 90" awk -F, -v want="$(grep '^90.ppm' set/test.csv | cut -d, -f3-)" \
     'NR == 2 { split(want, w, ","); for (i = 1; i <= 3; i++) if (($(i + 1) - w[i]) ^ 2 > 4) exit 1 }' out
+run predict numbers.ini -w $weights --csv set/90.ppm source:train.path=gone.csv experiment.name=unknown
+expect 0
+check "without names" [ "$(head -1 out)" = "file,value1,value2,value3" ]
+run eval numbers.ini -w $weights source:train.path=gone.csv experiment.name=unknown
+expect 2
+says "how many numbers a picture has is not known"
+run plan numbers.ini data.classes=a,b
+expect 0
 run predict numbers.ini -w $weights set/17.ppm
 expect 0
 says " red "
