@@ -40,6 +40,6 @@ const struct tn_option tn_data_option_table[] = {
             "picture formats that are recognised, types of kind codec"),
     TN_BOOL(struct tn_data_options, auto_orient, 0,
             "turn photos as their EXIF orientation says (JPEG, PNG, WebP, TIFF); no = as they are stored, as Keras and "
-            "TensorFlow do"),
+            "TensorFlow do (but Keras turns a TIFF)"),
     TN_END,
 };
