@@ -20,7 +20,7 @@ for i in $(seq 0 95); do
     [ $r = 0 ] || names="red"
     [ $g = 0 ] || names="$names${names:+|}green"
     [ $b = 0 ] || names="$names${names:+|}blue"
-    if [ "$i" -lt 80 ]; then list=train; else list=test; fi
+    if [ "$i" -lt 80 ]; then list="train"; else list="test"; fi
     echo "$i.ppm,$names,$((r * 200 + dim)),$((g * 200 + dim * 3 % 50)),$((b * 200 + dim * 5 % 50))" >>set/$list.csv
 done
 
