@@ -31,25 +31,25 @@ static inline tn_status reader_reserve(struct reader *reader, size_t bytes, stru
     return reader->bytes ? TN_OK : tn_fail(error, TN_NO_MEMORY, "no memory for a file of %zu bytes", bytes);
 }
 
-/* Reads to the end, whatever the size was when the file was opened. */
+/* Reads what the file had when it was opened. The size is asked for again, since reading on to the end would be one
+ * more round trip to a network folder for each picture. */
 static inline tn_status reader_fill(int descriptor, struct reader *reader, size_t expected, struct tn_error *error)
 {
+    struct stat state;
     reader->length = 0;
     tn_status status = reader_reserve(reader, expected + 1, error);
-    while (status == TN_OK && reader->length < reader->capacity) {
-        ssize_t count = read(descriptor, reader->bytes + reader->length, reader->capacity - reader->length);
+    while (status == TN_OK && reader->length < expected) {
+        ssize_t count = read(descriptor, reader->bytes + reader->length, expected - reader->length);
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
             return tn_fail(error, TN_IO, "cannot read it: %s", strerror(errno));
         if (count == 0)
-            return reader->length == expected
-                       ? TN_OK
-                       : tn_fail(error, TN_IO, "it ended after %zu of %zu bytes", reader->length, expected);
+            return tn_fail(error, TN_IO, "it ended after %zu of %zu bytes", reader->length, expected);
         reader->length += (size_t)count;
-        if (reader->length > expected)
-            return tn_fail(error, TN_IO, "it grew while it was read");
     }
+    if (status == TN_OK && (fstat(descriptor, &state) != 0 || (size_t)state.st_size != expected))
+        return tn_fail(error, TN_IO, "its size changed while it was read");
     return status;
 }
 

@@ -3,56 +3,7 @@
 #include <fcntl.h>
 
 #include "../loaders/tfrecord/tfrecord.h"
-#include "data_rig.h"
-#include "records/example_writer.h"
-#include "records/record_writer.h"
-
-enum { MOST = 64 };
-
-static char folder[PATH_MAX];
-
-/* A grey picture of 2x2 as PPM, whose brightness is its number. */
-static size_t draw(unsigned char *out, int number)
-{
-    size_t used = (size_t)sprintf((char *)out, "P6 2 2 255\n");
-    memset(out + used, number, 12);
-    return used + 12;
-}
-
-/* A record with the seed's keys; text NULL: the label is a number; label < -9 leaves the label out. */
-static void add(struct tn_record_writer *writer, int number, int64_t label, const char *text)
-{
-    unsigned char picture[64];
-    struct tn_text record = {0};
-    struct tn_feature features[] = {{"image", picture, draw(picture, number), 0},
-                                    {"label", text, text ? strlen(text) : 0, label}};
-    tn_record_begin(&record);
-    ck_assert_int_eq(tn_example_write(&record, features, label < -9 ? 1 : 2, NULL), TN_OK);
-    ck_assert_int_eq(tn_record_end(&record, NULL), TN_OK);
-    ck_assert_int_eq(tn_record_writer_add(writer, &record, NULL), TN_OK);
-    tn_text_release(&record);
-}
-
-static const char *in_folder(const char *name)
-{
-    static char path[PATH_MAX + 64];
-    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
-static struct tn_record_writer *begin(const char *name, int32_t compression)
-{
-    struct tn_record_writer *writer;
-    ck_assert_int_eq(tn_record_writer_open(in_folder(name), compression, &writer, NULL), TN_OK);
-    return writer;
-}
-
-static void end(struct tn_record_writer *writer)
-{
-    uint64_t bytes;
-    ck_assert_int_eq(tn_record_writer_commit(writer, &bytes, NULL), TN_OK);
-    tn_record_writer_close(&writer);
-}
+#include "tfrecord_rig.h"
 
 /* 3 shards of 7 records, one of them compressed; labels 0 to 3. */
 static void plant(void)
@@ -66,21 +17,6 @@ static void plant(void)
             add(writer, shard * 7 + i, (shard * 7 + i) % 4, NULL);
         end(writer);
     }
-}
-
-static tn_status look(struct rig *rig, const char *data_keys, const char *source_keys)
-{
-    char ini[2 * PATH_MAX];
-    (void)snprintf(ini, sizeof ini,
-                   "[data]\ntarget_size = 2x2\nbatch_size = 5\n%s\n%s\n[source:s]\ntype = tfrecord\n"
-                   "files = %s/t-*\n%s\n",
-                   strstr(data_keys, "class_mode") ? "" : "class_mode = sparse", data_keys, folder, source_keys);
-    return rig_open(rig, ini);
-}
-
-static void check_says(const struct rig *rig, const char *part)
-{
-    ck_assert_msg(strstr(rig->error.text, part) != NULL, "`%s` is missing in: %s", part, rig->error.text);
 }
 
 START_TEST(every_record_comes_once_with_its_label)

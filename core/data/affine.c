@@ -15,11 +15,6 @@ struct tn_affine tn_affine_product(const struct tn_affine *outer, const struct t
     return product;
 }
 
-bool tn_affine_is_identity(const struct tn_affine *map)
-{
-    return map->yy == 1 && map->yx == 0 && map->y0 == 0 && map->xy == 0 && map->xx == 1 && map->x0 == 0;
-}
-
 bool tn_affine_stays_inside(const struct tn_affine *map)
 {
     return fabs(map->yy) == 1 && map->yx == 0 && map->y0 == 0 && map->xy == 0 && fabs(map->xx) == 1 && map->x0 == 0;

@@ -5,9 +5,11 @@
 
 #include <pthread.h>
 
+#include "data/cache.h"
 #include "data/data.h"
 #include "data/decoder.h"
 #include "data/order.h"
+#include "data/reading.h"
 #include "data/sampling.h"
 
 /* One place of the ring. Guarded by the dataset's mutex, except for what the slots' own workers write. */
@@ -27,6 +29,12 @@ struct tn_buffer {
     size_t bytes;
 };
 
+/* A picture in hand, and how many pixels of it a pixel of the target is. */
+struct tn_picture {
+    struct tn_image image;
+    double ratio_y, ratio_x;
+};
+
 struct tn_worker {
     struct tn_dataset *dataset;
     pthread_t thread;
@@ -36,7 +44,11 @@ struct tn_worker {
     struct tn_buffer expanded;  /* 3-channel pictures as 4 bytes a pixel */
     struct tn_buffer reduced;   /* halved pictures */
     struct tn_buffer floats[2]; /* target-size float images between augmentations that take the whole picture */
+    struct tn_buffer cached;    /* an entry of a cache in a file */
+    struct tn_buffer packed;    /* a picture on its way into the cache */
     struct tn_link *links;      /* [augment_count]: see sample.c */
+    struct tn_ahead *ahead;     /* the sample in hand, where it was read ahead; else NULL */
+    double read_seconds;        /* what reading it took here */
     struct tn_error error;
 };
 
@@ -45,7 +57,8 @@ struct tn_dataset {
     struct tn_augment_use *augments; /* own copy */
     const struct tn_source *source;
     struct tn_source_info info;
-    struct tn_order order; /* of the epoch; changes only while no worker runs */
+    struct tn_cache *cache; /* NULL = none */
+    struct tn_order order;  /* of the epoch; changes only while no worker runs */
     size_t image_elements, image_bytes;
     uint64_t batches, tail;
     void *memory; /* of the whole ring */
@@ -67,7 +80,8 @@ struct tn_dataset {
     size_t skipped_count, skipped_capacity;
     uint64_t retried;        /* reads that had to be done again */
     struct tn_error failure; /* of a batch: every later next() gives it too */
-    int32_t busy;            /* workers at a sample */
+    struct tn_reading reading;
+    int32_t busy; /* workers and readers at a sample */
     bool failed, quit;
     bool held;    /* the consumer has the batch before next_batch */
     bool halting; /* the consumer waits for busy to become 0 */
@@ -78,7 +92,18 @@ tn_status tn_workers_start(struct tn_dataset *dataset, struct tn_error *error);
 void tn_workers_stop(struct tn_dataset *dataset);
 
 /* patience.c: reads a sample, again after failures that may pass. */
+tn_status tn_source_read(struct tn_dataset *dataset, void *source_worker, uint64_t sample, struct tn_sample *read,
+                         struct tn_error *error);
+/* Takes what was read ahead for this worker, or reads it. */
 tn_status tn_sample_read(struct tn_worker *worker, uint64_t sample, struct tn_sample *read, struct tn_error *error);
+
+/* cached.c: what is kept of a sample, as far as it gives the pixels that decoding to at least `least` would give: the
+ * picture, or what the source gave. */
+enum tn_cached { TN_CACHED_NOTHING, TN_CACHED_READ, TN_CACHED_DECODED };
+enum tn_cached tn_cached_take(struct tn_worker *worker, uint64_t sample, const struct tn_size *least,
+                              struct tn_sample *read, struct tn_picture *picture);
+void tn_cached_keep(struct tn_worker *worker, uint64_t sample, const struct tn_size *least,
+                    const struct tn_sample *read, const struct tn_picture *picture);
 
 /* sample.c: reads, decodes, augments and stores one sample. `target` has target_count floats. */
 tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sample, void *image, float *target,

@@ -124,14 +124,21 @@ void tn_kernel_fill(const struct tn_kernel *kernel, void *out, float value)
         store(kernel, out, c, value);
 }
 
-void tn_kernel_copy_row(const struct tn_kernel *kernel, void *out, int32_t y)
+void tn_kernel_copy_row(const struct tn_kernel *kernel, void *out, int32_t y, bool mirrored)
 {
     const struct tn_image *in = kernel->in;
-    size_t at = (size_t)y * (size_t)in->width * (size_t)in->channels;
+    size_t channels = (size_t)in->channels, row = (size_t)y * (size_t)in->width * channels;
     size_t out_bytes = (size_t)kernel->channels * (kernel->pixel_type == TN_PIXEL_U8 ? 1 : sizeof(float));
-    for (int32_t x = 0; x < in->width; x++, at += (size_t)in->channels, out = (unsigned char *)out + out_bytes)
+    if (kernel->copy) {
+        size_t first = mirrored ? (size_t)in->width - 1 : 0;
+        kernel->copy(kernel, out, (const unsigned char *)in->pixels + row + first * 4, mirrored ? -4 : 4, in->width);
+        return;
+    }
+    for (int32_t x = 0; x < in->width; x++, out = (unsigned char *)out + out_bytes) {
+        size_t at = row + (size_t)(mirrored ? in->width - 1 - x : x) * channels;
         for (int32_t c = 0; c < kernel->channels; c++)
             store(kernel, out, c, load(in, at + (size_t)c));
+    }
 }
 
 /* In float as TensorFlow does it, so that ties fall on the same side as there. */
@@ -273,6 +280,55 @@ __attribute__((target("avx2"))) static void walk_to_floats_avx2(const struct tn_
 }
 #endif
 
+/* Pixels that are scaled and not moved. */
+static void copy_to_floats(const struct tn_kernel *kernel, void *out, const unsigned char *pixel, ptrdiff_t step,
+                           int32_t count)
+{
+    const size_t channels = (size_t)kernel->channels;
+    const __m128 scale = _mm_loadu_ps(kernel->scale.scale), shift = _mm_loadu_ps(kernel->scale.shift);
+    float *write = out;
+    int32_t spilling = count - (channels < 4);
+    for (int32_t i = 0; i < count; i++, pixel += step, write += channels)
+        store_floats(write, _mm_add_ps(_mm_mul_ps(load_pixel(pixel), scale), shift), i < spilling, channels);
+}
+
+static void copy_to_bytes(const struct tn_kernel *kernel, void *out, const unsigned char *pixel, ptrdiff_t step,
+                          int32_t count)
+{
+    const size_t channels = (size_t)kernel->channels;
+    unsigned char *write = out;
+    int32_t spilling = count - (channels < 4);
+    for (int32_t i = 0; i < count; i++, pixel += step, write += channels)
+        memcpy(write, pixel, i < spilling ? 4 : channels);
+}
+
+#if defined(HAVE_AVX2_KERNEL)
+/* copy_to_floats for three channels: four pixels at a time, twelve floats side by side. */
+__attribute__((target("avx2"))) static void copy_to_floats_avx2(const struct tn_kernel *kernel, void *out,
+                                                                const unsigned char *pixel, ptrdiff_t step,
+                                                                int32_t count)
+{
+    const float *s = kernel->scale.scale, *t = kernel->scale.shift;
+    const __m256 scale = _mm256_setr_ps(s[0], s[1], s[2], s[0], s[1], s[2], s[0], s[1]);
+    const __m256 shift = _mm256_setr_ps(t[0], t[1], t[2], t[0], t[1], t[2], t[0], t[1]);
+    const __m128 last_scale = _mm_setr_ps(s[2], s[0], s[1], s[2]), last_shift = _mm_setr_ps(t[2], t[0], t[1], t[2]);
+    const __m128i forward = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+    const __m128i backward = _mm_setr_epi8(12, 13, 14, 8, 9, 10, 4, 5, 6, 0, 1, 2, -1, -1, -1, -1);
+    const __m128i order = step > 0 ? forward : backward;
+    float *write = out;
+    int32_t i = 0;
+    for (; i + 4 <= count; i += 4, pixel += 4 * step, write += 12) {
+        const unsigned char *four = step > 0 ? pixel : pixel - 12;
+        __m128i bytes = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i *)(const void *)four), order);
+        __m256 first = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+        __m128 last = _mm_cvtepi32_ps(_mm_cvtepu8_epi32(_mm_srli_si128(bytes, 8)));
+        _mm256_storeu_ps(write, _mm256_add_ps(_mm256_mul_ps(first, scale), shift));
+        _mm_storeu_ps(write + 8, _mm_add_ps(_mm_mul_ps(last, last_scale), last_shift));
+    }
+    copy_to_floats(kernel, write, pixel, step, count - i);
+}
+#endif
+
 static void walk_to_bytes(const struct tn_kernel *kernel, void *out, const struct tn_walk *walk)
 {
     walk_four_bytes(kernel, out, walk, true);
@@ -283,8 +339,20 @@ static void walk_to_bytes(const struct tn_kernel *kernel, void *out, const struc
 struct tn_kernel tn_kernel_choose(const struct tn_image *in, int32_t channels, int32_t pixel_type, bool nearest,
                                   const struct tn_scale_shift *scale)
 {
-    struct tn_kernel kernel = {in, channels, pixel_type, nearest, *scale, nearest ? walk_nearest : walk_plain, NULL};
+    struct tn_kernel kernel = {.in = in,
+                               .channels = channels,
+                               .pixel_type = pixel_type,
+                               .nearest = nearest,
+                               .scale = *scale,
+                               .walk = nearest ? walk_nearest : walk_plain};
 #if defined(__SSE2__)
+    if (in->channels == 4 && in->pixel_type == TN_PIXEL_U8 && channels >= 3) {
+        kernel.copy = pixel_type == TN_PIXEL_U8 ? copy_to_bytes : copy_to_floats;
+#if defined(HAVE_AVX2_KERNEL)
+        if (pixel_type == TN_PIXEL_F32 && channels == 3 && __builtin_cpu_supports("avx2"))
+            kernel.copy = copy_to_floats_avx2;
+#endif
+    }
     if (!nearest && in->channels == 4 && in->pixel_type == TN_PIXEL_U8 && channels >= 3) {
         kernel.walk = pixel_type == TN_PIXEL_U8 ? walk_to_bytes : walk_to_floats;
         kernel.point = point_four_bytes;

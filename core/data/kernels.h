@@ -14,6 +14,9 @@ struct tn_kernel {
     bool nearest;
     struct tn_scale_shift scale; /* always finite; {1, 0} when nothing is to be done */
     void (*walk)(const struct tn_kernel *kernel, void *out, const struct tn_walk *walk);
+    /* `count` pixels from `pixel` on, each `step` bytes (4 or -4) behind the one before, scaled; NULL = the plain one.
+     */
+    void (*copy)(const struct tn_kernel *kernel, void *out, const unsigned char *pixel, ptrdiff_t step, int32_t count);
     /* One blend of the pixels at `corner` and so many bytes right of it and below; NULL = the plain one. */
     void (*point)(const struct tn_kernel *kernel, void *out, const unsigned char *corner, size_t right, size_t down,
                   float across_share, float down_share);
@@ -32,8 +35,8 @@ void tn_kernel_walk(const struct tn_kernel *kernel, void *out, const struct tn_w
 /* One pixel at any position; what lies beyond the picture is its edge. */
 void tn_kernel_point(const struct tn_kernel *kernel, void *out, double y, double x);
 void tn_kernel_fill(const struct tn_kernel *kernel, void *out, float value);
-/* Row `y` of a picture that is as wide as the target. */
-void tn_kernel_copy_row(const struct tn_kernel *kernel, void *out, int32_t y);
+/* Row `y` of a picture that is as wide as the target, from right to left where `mirrored`. */
+void tn_kernel_copy_row(const struct tn_kernel *kernel, void *out, int32_t y, bool mirrored);
 /* Pixel of the picture that is nearest to pixel `i` of the target, in TensorFlow's arithmetic. */
 int32_t tn_kernel_nearest(int32_t i, double ratio, int32_t pixels);
 /* A row of `width` nearest pixels of row `y`, from right to left where `mirrored`. */

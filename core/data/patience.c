@@ -40,15 +40,14 @@ static bool wait_before_retry(struct tn_dataset *dataset, uint64_t sample, doubl
     return wanted;
 }
 
-tn_status tn_sample_read(struct tn_worker *worker, uint64_t sample, struct tn_sample *read, struct tn_error *error)
+tn_status tn_source_read(struct tn_dataset *dataset, void *source_worker, uint64_t sample, struct tn_sample *read,
+                         struct tn_error *error)
 {
-    struct tn_dataset *dataset = worker->dataset;
     const struct tn_data_options *options = &dataset->spec.options;
     double pause = options->retry_pause;
     for (int64_t left = options->retries;; left--) {
         *read = (struct tn_sample){.size = sizeof *read, .label = -1};
-        tn_status status =
-            dataset->source->read(dataset->spec.source->self, worker->source_worker, sample, read, error);
+        tn_status status = dataset->source->read(dataset->spec.source->self, source_worker, sample, read, error);
         if (status != TN_IO)
             return status;
         if (left <= 0 || !wait_before_retry(dataset, sample, pause, error))
@@ -57,6 +56,20 @@ tn_status tn_sample_read(struct tn_worker *worker, uint64_t sample, struct tn_sa
                                         : status;
         pause = pause * 4 < longest_pause ? pause * 4 : longest_pause;
     }
+}
+
+tn_status tn_sample_read(struct tn_worker *worker, uint64_t sample, struct tn_sample *read, struct tn_error *error)
+{
+    if (worker->ahead && !worker->ahead->passed_by) {
+        *read = worker->ahead->sample;
+        if (worker->ahead->status != TN_OK && error)
+            *error = worker->ahead->error;
+        return worker->ahead->status;
+    }
+    double start = tn_seconds_now();
+    tn_status status = tn_source_read(worker->dataset, worker->source_worker, sample, read, error);
+    worker->read_seconds = tn_seconds_now() - start;
+    return status;
 }
 
 uint64_t tn_dataset_retried(const struct tn_dataset *dataset)

@@ -135,11 +135,11 @@ static void row_run(const struct row *row)
     row_outside(row, inside_last, width);
 }
 
-/* Picture and target have one size and nothing moves: no sampling, exact. */
+/* Picture and target have one size and nothing moves but for flips: no sampling, exact. */
 static bool passes_through(const struct tn_sampling *s, const struct tn_image *in)
 {
     return in->height == s->height && in->width == s->width && s->ratio_y == 1 && s->ratio_x == 1 &&
-           tn_affine_is_identity(&s->map);
+           tn_affine_stays_inside(&s->map);
 }
 
 /* Nearest pixels of a picture that is resized and flipped at most. */
@@ -162,7 +162,7 @@ void tn_sampling_run(const struct tn_sampling *sampling, const struct tn_image *
     for (int32_t i = 0; i < sampling->height; i++) {
         row.out = (unsigned char *)out + (size_t)i * (size_t)sampling->width * row.pixel_bytes;
         if (copy) {
-            tn_kernel_copy_row(&row.kernel, row.out, i);
+            tn_kernel_copy_row(&row.kernel, row.out, map->yy < 0 ? sampling->height - 1 - i : i, map->xx < 0);
             continue;
         }
         if (pick) {

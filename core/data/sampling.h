@@ -27,7 +27,6 @@ void tn_sampling_run(const struct tn_sampling *sampling, const struct tn_image *
 
 /* outer(inner(position)) */
 struct tn_affine tn_affine_product(const struct tn_affine *outer, const struct tn_affine *inner);
-bool tn_affine_is_identity(const struct tn_affine *map);
 /* True when the map sends the target onto itself (identity, flips): what lies outside is never asked for. */
 bool tn_affine_stays_inside(const struct tn_affine *map);
 bool tn_affine_is_finite(const struct tn_affine *map);

@@ -10,6 +10,7 @@ static void halt(struct tn_dataset *dataset)
     dataset->claim_end = dataset->claim;
     dataset->halting = true;
     pthread_cond_broadcast(&dataset->work); /* who pauses before it reads again */
+    tn_reading_wake(dataset);
     while (dataset->busy > 0)
         pthread_cond_wait(&dataset->ready, &dataset->mutex);
     dataset->halting = false;
@@ -53,6 +54,8 @@ tn_status tn_dataset_begin(struct tn_dataset *dataset, uint64_t epoch, uint64_t 
     if (status == TN_OK) {
         dataset->claim = first_batch * size;
         dataset->claim_end = dataset->tail ? dataset->info.count : dataset->batches * size;
+        tn_reading_begin(dataset, dataset->claim);
+        tn_reading_start(dataset);
     }
     pthread_cond_broadcast(&dataset->work);
     pthread_mutex_unlock(&dataset->mutex);
@@ -85,6 +88,7 @@ tn_status tn_dataset_next(struct tn_dataset *dataset, const struct tn_batch **ba
     if (!dataset->failed && dataset->next_batch < dataset->batches) {
         struct tn_ring_batch *place = &dataset->ring[dataset->next_batch % dataset->ring_count];
         double start = tn_seconds_now();
+        tn_reading_start(dataset);
         pthread_cond_broadcast(&dataset->work);
         while (!is_ready(dataset, place))
             pthread_cond_wait(&dataset->ready, &dataset->mutex);

@@ -86,21 +86,29 @@ static void fill_slot(struct tn_worker *worker, uint64_t position)
     unsigned char *image = place->images + slot * dataset->image_bytes;
     float *target = place->targets ? place->targets + slot * (size_t)dataset->target_count : NULL;
     dataset->busy++;
+    bool goes_on = tn_reading_await(worker, position);
     pthread_mutex_unlock(&dataset->mutex);
 
+    double start = tn_seconds_now();
+    worker->read_seconds = 0;
     uint64_t sample = tn_order_at(&dataset->order, position);
     place->samples[slot] = sample;
     worker->error.text[0] = '\0';
-    tn_status status = tn_sample_store(worker, epoch, sample, image, target, &worker->error);
-    bool skips = status != TN_OK && dataset->spec.options.on_error == TN_ON_ERROR_SKIP && status != TN_NO_MEMORY;
+    tn_status status = goes_on ? tn_sample_store(worker, epoch, sample, image, target, &worker->error) : TN_INTERRUPTED;
     if (status != TN_OK)
         blank_slot(dataset, image, target);
     if (place->weights)
         place->weights[slot] = status == TN_OK ? 1.0f : 0.0f;
 
+    double seconds = tn_seconds_now() - start;
     pthread_mutex_lock(&dataset->mutex);
+    if (!worker->ahead)
+        tn_reading_note(dataset, worker->read_seconds, seconds - worker->read_seconds);
+    tn_reading_release(worker);
+    bool failed = status != TN_OK && !dataset->halting && goes_on; /* else nobody wants it any more */
+    bool skips = failed && dataset->spec.options.on_error == TN_ON_ERROR_SKIP && status != TN_NO_MEMORY;
     bool fresh = skips && note_skip(dataset, sample);
-    if (status != TN_OK && !skips) {
+    if (failed && !skips) {
         worker->error.status = status;
         note_failure(place, (int32_t)slot, &worker->error);
     }
@@ -198,6 +206,8 @@ static void close_worker(struct tn_dataset *dataset, struct tn_worker *worker)
     tn_decoder_close(&worker->decoder);
     free(worker->expanded.data);
     free(worker->reduced.data);
+    free(worker->cached.data);
+    free(worker->packed.data);
     free(worker->floats[0].data);
     free(worker->floats[1].data);
     free(worker->links);
@@ -210,10 +220,12 @@ void tn_workers_stop(struct tn_dataset *dataset)
     pthread_mutex_lock(&dataset->mutex);
     dataset->quit = true;
     pthread_cond_broadcast(&dataset->work);
+    tn_reading_wake(dataset);
     pthread_mutex_unlock(&dataset->mutex);
     for (int32_t i = 0; i < dataset->worker_count; i++)
         if (dataset->workers[i].started)
             pthread_join(dataset->workers[i].thread, NULL);
+    tn_reading_stop(dataset); /* after the workers, which hold its buffers */
     for (int32_t i = 0; i < dataset->worker_count; i++)
         close_worker(dataset, &dataset->workers[i]);
     free(dataset->workers);

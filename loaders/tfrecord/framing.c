@@ -55,14 +55,30 @@ static tn_status read_fully(int descriptor, unsigned char *bytes, uint64_t count
     return TN_OK;
 }
 
+static tn_status pull_descriptor(void *from, unsigned char *bytes, uint64_t count, uint64_t *got,
+                                 struct tn_error *error)
+{
+    struct record_reader *reader = from;
+    tn_status status = read_fully(reader->descriptor, bytes, count, reader->pulled, got, error);
+    reader->pulled += *got;
+    return status;
+}
+
 tn_status record_reader_open(struct record_reader *reader, int descriptor, int verify, struct tn_error *error)
 {
     struct stat state;
-    *reader = (struct record_reader){.descriptor = descriptor, .verify = verify};
+    *reader =
+        (struct record_reader){.pull = pull_descriptor, .from = reader, .descriptor = descriptor, .verify = verify};
     if (fstat(descriptor, &state) != 0)
         return tn_fail(error, TN_IO, "cannot look at it: %s", strerror(errno));
     reader->size = (uint64_t)state.st_size;
     return TN_OK;
+}
+
+void record_reader_open_stream(struct record_reader *reader, record_pull pull, void *from, int verify)
+{
+    *reader =
+        (struct record_reader){.pull = pull, .from = from, .descriptor = -1, .verify = verify, .size = UINT64_MAX};
 }
 
 void record_reader_close(struct record_reader *reader)
@@ -71,30 +87,45 @@ void record_reader_close(struct record_reader *reader)
     reader->bytes = NULL;
 }
 
-/* Makes `count` bytes from the place in hand on available. `count` was checked against the file's size. */
+/* Room behind what is held: for all that is wanted when the file is known to have it, else for twice what it has given
+ * so far, so that a length is believed only as far as bytes have come. */
+static tn_status make_room(struct record_reader *reader, uint64_t count, struct tn_error *error)
+{
+    uint64_t wanted = count + READ_AHEAD;
+    if (reader->size == UINT64_MAX && wanted > 2 * reader->held + READ_AHEAD)
+        wanted = 2 * reader->held + READ_AHEAD;
+    if (reader->capacity >= wanted)
+        return TN_OK;
+    unsigned char *grown = realloc(reader->bytes, (size_t)wanted);
+    if (!grown)
+        return tn_fail(error, TN_NO_MEMORY, "no memory for a record of %llu bytes", (unsigned long long)count);
+    reader->bytes = grown;
+    reader->capacity = wanted;
+    return TN_OK;
+}
+
+/* Makes `count` bytes from the place in hand on available; of a file they were checked against its size. At the end of
+ * a stream there may be fewer. */
 static tn_status fill(struct record_reader *reader, uint64_t count, struct tn_error *error)
 {
-    uint64_t have = reader->held - reader->used, got;
-    tn_status status;
-    if (have >= count)
+    tn_status status = TN_OK;
+    uint64_t got = 1;
+    if (reader->held - reader->used >= count)
         return TN_OK;
-    if (have)
-        memmove(reader->bytes, reader->bytes + reader->used, (size_t)have);
+    if (reader->held > reader->used)
+        memmove(reader->bytes, reader->bytes + reader->used, (size_t)(reader->held - reader->used));
+    reader->held -= reader->used;
     reader->used = 0;
-    reader->held = have;
-    if (reader->capacity < count + READ_AHEAD) {
-        uint64_t capacity = count + count / 4 + READ_AHEAD;
-        unsigned char *grown = realloc(reader->bytes, (size_t)capacity);
-        if (!grown)
-            return tn_fail(error, TN_NO_MEMORY, "no memory for a record of %llu bytes", (unsigned long long)count);
-        reader->bytes = grown;
-        reader->capacity = capacity;
+    while (status == TN_OK && got > 0 && reader->held < count) {
+        status = make_room(reader, count, error);
+        if (status != TN_OK)
+            break;
+        status = reader->pull(reader->from, reader->bytes + reader->held, reader->capacity - reader->held, &got, error);
+        reader->held += got;
+        if (status == TN_CORRUPT && reader->held >= count)
+            status = TN_OK; /* the damage lies behind this record: it comes back with the next one */
     }
-    uint64_t wanted = reader->capacity - have, left = reader->size - reader->at - have;
-    status = read_fully(reader->descriptor, reader->bytes + have, wanted < left ? wanted : left, reader->at + have,
-                        &got, error);
-    reader->held += status == TN_OK ? got : 0;
-    if (status == TN_OK && reader->held < count)
+    if (status == TN_OK && reader->held < count && reader->size != UINT64_MAX)
         return tn_fail(error, TN_IO, "it became shorter while it was read");
     return status;
 }
@@ -111,18 +142,31 @@ static void step_over(struct record_reader *reader, uint64_t count)
     reader->at += count;
 }
 
+/* The length that the record's head claims, when that can be. */
+static tn_status read_length(struct record_reader *reader, uint64_t left, uint64_t *length, struct tn_error *error)
+{
+    const unsigned char *head = reader->bytes + reader->used;
+    if (record_crc(head, 8) != little32(head + 8))
+        return damaged(reader, error, "the CRC of its length does not match: no TFRecord file, or damaged");
+    *length = little64(head);
+    if (left - RECORD_HEAD < RECORD_TAIL || *length > left - RECORD_HEAD - RECORD_TAIL)
+        return damaged(reader, error, "the file ends before the record does");
+    if (*length > RECORD_MAXIMUM)
+        return damaged(reader, error, "it is longer than 2 GiB");
+    return TN_OK;
+}
+
 tn_status record_reader_next(struct record_reader *reader, int *more, struct tn_error *error)
 {
-    uint64_t left = reader->size - reader->at, length;
-    const unsigned char *head;
+    uint64_t left, length = 0, whole;
     tn_status status;
     *more = 0;
     if (reader->data) {
         step_over(reader, RECORD_HEAD + reader->length + RECORD_TAIL);
         reader->data = NULL;
         reader->number++;
-        left = reader->size - reader->at;
     }
+    left = reader->size == UINT64_MAX ? UINT64_MAX : reader->size - reader->at;
     if (left == 0)
         return TN_OK;
     if (left < RECORD_HEAD)
@@ -130,18 +174,19 @@ tn_status record_reader_next(struct record_reader *reader, int *more, struct tn_
     status = fill(reader, RECORD_HEAD, error);
     if (status != TN_OK)
         return status;
-    head = reader->bytes + reader->used;
-    if (record_crc(head, 8) != little32(head + 8))
-        return damaged(reader, error, "the CRC of its length does not match: no TFRecord file, or damaged");
-    length = little64(head);
-    if (left - RECORD_HEAD < RECORD_TAIL || length > left - RECORD_HEAD - RECORD_TAIL)
-        return damaged(reader, error, "the file ends before the record does");
-    if (length > RECORD_MAXIMUM)
-        return damaged(reader, error, "it is longer than 2 GiB");
-    status = fill(reader, RECORD_HEAD + length + RECORD_TAIL, error);
+    if (reader->held - reader->used == 0)
+        return TN_OK; /* the end of a stream */
+    if (reader->held - reader->used < RECORD_HEAD)
+        return damaged(reader, error, "the file ends inside of its length");
+    status = read_length(reader, left, &length, error);
+    whole = RECORD_HEAD + length + RECORD_TAIL;
+    if (status == TN_OK)
+        status = fill(reader, whole, error);
     if (status != TN_OK)
         return status;
-    head = reader->bytes + reader->used;
+    if (reader->held - reader->used < whole)
+        return damaged(reader, error, "the file ends before the record does");
+    const unsigned char *head = reader->bytes + reader->used;
     if (reader->verify && record_crc(head + RECORD_HEAD, length) != little32(head + RECORD_HEAD + length))
         return damaged(reader, error, "the CRC of its data does not match");
     reader->data = head + RECORD_HEAD;
@@ -151,14 +196,18 @@ tn_status record_reader_next(struct record_reader *reader, int *more, struct tn_
     return TN_OK;
 }
 
-tn_status record_read_at(int descriptor, uint64_t offset, uint64_t length, unsigned char *data, struct tn_error *error)
+tn_status record_read_bytes(int descriptor, uint64_t offset, unsigned char *bytes, uint64_t count,
+                            struct tn_error *error)
 {
     uint64_t got;
-    tn_status status = read_fully(descriptor, data, length + RECORD_TAIL, offset, &got, error);
-    if (status != TN_OK)
-        return status;
-    if (got < length + RECORD_TAIL)
+    tn_status status = read_fully(descriptor, bytes, count, offset, &got, error);
+    if (status == TN_OK && got < count)
         return tn_fail(error, TN_IO, "at byte %llu: it has become shorter", (unsigned long long)offset);
+    return status;
+}
+
+tn_status record_prove(const unsigned char *data, uint64_t length, uint64_t offset, struct tn_error *error)
+{
     if (record_crc(data, length) != little32(data + length))
         return tn_fail(error, TN_CORRUPT, "at byte %llu: the CRC of the data does not match",
                        (unsigned long long)offset);

@@ -1,5 +1,5 @@
-/* inflate.c: GZIP and ZLIB files into plain ones, through ISA-L. Members that follow each other are one stream, as for
- * gunzip and TensorFlow; anything else behind a member is damage. */
+/* inflate.c: GZIP and ZLIB files as a stream of plain bytes, through ISA-L. Members that follow each other are one
+ * stream, as for gunzip and TensorFlow; anything else behind a member is damage. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,13 +11,15 @@
 
 enum { CHUNK = 1 << 18 };
 
-struct inflation {
+struct inflater {
     struct inflate_state state;
-    unsigned char in[CHUNK], out[CHUNK];
-    int from, to;
+    unsigned char in[CHUNK];
+    int from;
     uint32_t flag;
-    uint64_t read, written, limit;
-    int over; /* the file has been read to its end */
+    uint64_t read;          /* bytes of the file so far */
+    int over;               /* the file has been read to its end */
+    int in_member;          /* between the first and the last byte of a member */
+    struct tn_error damage; /* once found it stays */
 };
 
 int32_t compression_of(int descriptor)
@@ -38,100 +40,141 @@ int32_t compression_of(int descriptor)
     return COMPRESSION_NONE;
 }
 
-static tn_status refill(struct inflation *inflation, struct tn_error *error)
+/* Reads on; there is none in hand. */
+static tn_status refill(struct inflater *inflater, struct tn_error *error)
 {
     ssize_t got;
     do
-        got = read(inflation->from, inflation->in, CHUNK);
+        got = pread(inflater->from, inflater->in, CHUNK, (off_t)inflater->read);
     while (got < 0 && errno == EINTR);
     if (got < 0)
         return tn_fail(error, TN_IO, "cannot read it: %s", strerror(errno));
-    inflation->over = got == 0;
-    inflation->read += (uint64_t)got;
-    inflation->state.next_in = inflation->in;
-    inflation->state.avail_in = (uint32_t)got;
+    inflater->over = got == 0;
+    inflater->read += (uint64_t)got;
+    inflater->state.next_in = inflater->in;
+    inflater->state.avail_in = (uint32_t)got;
     return TN_OK;
 }
 
-static tn_status flush(struct inflation *inflation, struct tn_error *error)
+tn_status inflater_open(struct inflater **inflater, int descriptor, int32_t compression, struct tn_error *error)
 {
-    size_t count = (size_t)(inflation->state.next_out - inflation->out);
-    for (size_t done = 0; done < count;) {
-        ssize_t step = write(inflation->to, inflation->out + done, count - done);
+    *inflater = calloc(1, sizeof **inflater);
+    if (!*inflater)
+        return tn_fail(error, TN_NO_MEMORY, "no memory to inflate it");
+    (*inflater)->from = descriptor;
+    (*inflater)->flag = compression == COMPRESSION_GZIP ? ISAL_GZIP : ISAL_ZLIB;
+    return TN_OK;
+}
+
+void inflater_close(struct inflater *inflater)
+{
+    free(inflater);
+}
+
+/* Between members: begins the next one, or notices the end (`*ended`). */
+static tn_status begin_member(struct inflater *inflater, int *ended, struct tn_error *error)
+{
+    struct inflate_state *state = &inflater->state;
+    tn_status status = TN_OK;
+    int first = inflater->read == 0;
+    if (state->avail_in == 0)
+        status = refill(inflater, error);
+    *ended = status == TN_OK && inflater->over;
+    if (status != TN_OK || *ended)
+        return status;
+    if (!first && inflater->flag == ISAL_ZLIB)
+        return tn_fail(error, TN_CORRUPT, "there are bytes behind the compressed stream");
+    unsigned char *in = state->next_in;
+    uint32_t left = state->avail_in;
+    isal_inflate_init(state);
+    state->crc_flag = inflater->flag;
+    state->next_in = in;
+    state->avail_in = left;
+    inflater->in_member = 1;
+    return TN_OK;
+}
+
+/* Fills up what is left of the output, or reaches the end of the member. */
+static tn_status inflate_on(struct inflater *inflater, struct tn_error *error)
+{
+    struct inflate_state *state = &inflater->state;
+    while (state->avail_out > 0) {
+        uint32_t in = state->avail_in, out = state->avail_out;
+        int code = isal_inflate(state);
+        if (code != ISAL_DECOMP_OK)
+            return tn_fail(error, TN_CORRUPT, "the compressed stream is damaged before byte %llu (code %d)",
+                           (unsigned long long)(inflater->read - state->avail_in), code);
+        if (state->block_state == ISAL_BLOCK_FINISH) {
+            inflater->in_member = 0;
+            return TN_OK;
+        }
+        if (inflater->over && in == 0 && out == state->avail_out)
+            return tn_fail(error, TN_CORRUPT, "the compressed stream ends early, after byte %llu",
+                           (unsigned long long)inflater->read);
+        if (state->avail_in == 0) {
+            tn_status status = refill(inflater, error);
+            if (status != TN_OK)
+                return status;
+        }
+    }
+    return TN_OK;
+}
+
+tn_status inflater_read(struct inflater *inflater, unsigned char *bytes, uint64_t count, uint64_t *got,
+                        struct tn_error *error)
+{
+    struct tn_error reason = inflater->damage;
+    tn_status status = reason.status;
+    int ended = 0;
+    for (*got = 0; status == TN_OK && *got < count;) {
+        uint32_t room = count - *got < CHUNK ? (uint32_t)(count - *got) : CHUNK;
+        if (!inflater->in_member)
+            status = begin_member(inflater, &ended, &reason);
+        if (status != TN_OK || ended)
+            break;
+        inflater->state.next_out = bytes + *got;
+        inflater->state.avail_out = room;
+        status = inflate_on(inflater, &reason);
+        *got += room - inflater->state.avail_out;
+    }
+    if (status == TN_CORRUPT)
+        inflater->damage = reason;
+    if (status != TN_OK && error)
+        *error = reason;
+    return status;
+}
+
+static tn_status write_fully(int to, const unsigned char *bytes, uint64_t count, struct tn_error *error)
+{
+    for (uint64_t done = 0; done < count;) {
+        ssize_t step = write(to, bytes + done, (size_t)(count - done));
         if (step < 0 && errno == EINTR)
             continue;
         if (step < 0)
             return tn_fail(error, TN_IO, "cannot write what was inflated into $TMPDIR: %s", strerror(errno));
-        done += (size_t)step;
-    }
-    inflation->written += count;
-    inflation->state.next_out = inflation->out;
-    inflation->state.avail_out = CHUNK;
-    if (inflation->written > inflation->limit)
-        return tn_fail(error, TN_CORRUPT, "it inflates to more than decompressed_limit");
-    return TN_OK;
-}
-
-/* One member, or as much of it as there is; begins with input in hand. */
-static tn_status inflate_member(struct inflation *inflation, struct tn_error *error)
-{
-    struct inflate_state *state = &inflation->state;
-    while (state->block_state != ISAL_BLOCK_FINISH) {
-        tn_status status = TN_OK, flushed;
-        uint32_t in = state->avail_in;
-        uint32_t out = state->avail_out;
-        int code = isal_inflate(state);
-        flushed = flush(inflation, error);
-        if (flushed != TN_OK)
-            return flushed;
-        if (code != ISAL_DECOMP_OK)
-            return tn_fail(error, TN_CORRUPT, "the compressed stream is damaged before byte %llu (code %d)",
-                           (unsigned long long)(inflation->read - state->avail_in), code);
-        if (state->block_state == ISAL_BLOCK_FINISH)
-            break;
-        if (state->avail_in == 0)
-            status = refill(inflation, error);
-        if (status != TN_OK)
-            return status;
-        if (inflation->over && in == 0 && out == CHUNK && state->avail_out == CHUNK)
-            return tn_fail(error, TN_CORRUPT, "the compressed stream ends early, after byte %llu",
-                           (unsigned long long)inflation->read);
+        done += (uint64_t)step;
     }
     return TN_OK;
-}
-
-static void begin_member(struct inflation *inflation)
-{
-    struct inflate_state *state = &inflation->state;
-    unsigned char *in = state->next_in;
-    uint32_t left = state->avail_in;
-    isal_inflate_init(state);
-    state->crc_flag = inflation->flag;
-    state->next_in = in;
-    state->avail_in = left;
-    state->next_out = inflation->out;
-    state->avail_out = CHUNK;
 }
 
 tn_status inflate_file(int from, int to, int32_t compression, uint64_t limit, struct tn_error *error)
 {
-    struct inflation *inflation = calloc(1, sizeof *inflation);
-    tn_status status;
-    if (!inflation)
-        return tn_fail(error, TN_NO_MEMORY, "no memory to inflate it");
-    inflation->from = from;
-    inflation->to = to;
-    inflation->limit = limit;
-    inflation->flag = compression == COMPRESSION_GZIP ? ISAL_GZIP : ISAL_ZLIB;
-    status = refill(inflation, error); /* an empty file is an empty stream */
-    while (status == TN_OK && inflation->state.avail_in > 0) {
-        begin_member(inflation);
-        status = inflate_member(inflation, error);
-        if (status == TN_OK && inflation->state.avail_in == 0)
-            status = refill(inflation, error);
-        if (status == TN_OK && inflation->state.avail_in > 0 && compression == COMPRESSION_ZLIB)
-            status = tn_fail(error, TN_CORRUPT, "there are bytes behind the compressed stream");
+    struct inflater *inflater = NULL;
+    unsigned char *bytes = malloc(CHUNK);
+    uint64_t got = 1, written = 0;
+    tn_status status = inflater_open(&inflater, from, compression, error);
+    if (status == TN_OK && !bytes)
+        status = tn_fail(error, TN_NO_MEMORY, "no memory to inflate it");
+    while (status == TN_OK && got > 0) {
+        status = inflater_read(inflater, bytes, CHUNK, &got, error);
+        tn_status stored =
+            write_fully(to, bytes, got, status == TN_OK ? error : NULL); /* what came before damage too */
+        status = status == TN_OK ? stored : status;
+        written += got;
+        if (status == TN_OK && written > limit)
+            status = tn_fail(error, TN_CORRUPT, "it inflates to more than decompressed_limit");
     }
-    free(inflation);
+    inflater_close(inflater);
+    free(bytes);
     return status;
 }

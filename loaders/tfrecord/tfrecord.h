@@ -13,29 +13,49 @@ enum { RECORD_HEAD = 12, RECORD_TAIL = 4 };
 /* CRC-32C as the format stores it. */
 uint32_t record_crc(const void *bytes, uint64_t count);
 
-/* Reads the records of an open file from its first byte to its last; each is whole or an error. */
+/* Delivers the next `count` bytes of a file; fewer (`*got`) only at its end. */
+typedef tn_status (*record_pull)(void *from, unsigned char *bytes, uint64_t count, uint64_t *got,
+                                 struct tn_error *error);
+
+/* Reads the records of a file from its first byte to its last; each is whole or an error. */
 struct record_reader {
+    record_pull pull;
+    void *from;
     int descriptor;
-    int verify; /* the CRC of the data too; that of the length always is */
-    uint64_t size, at;
+    int verify;           /* the CRC of the data too; that of the length always is */
+    uint64_t size, at;    /* size: UINT64_MAX while unknown */
     unsigned char *bytes; /* room for one record and what was read ahead */
     uint64_t capacity, held, used;
+    uint64_t pulled; /* from a descriptor so far */
     uint64_t number; /* of the record in hand */
     /* The record in hand: */
     uint64_t offset, length; /* of its data, in the file */
     const unsigned char *data;
 };
+/* Of an open file, whatever its descriptor's position; `reader` must not move afterwards. */
 tn_status record_reader_open(struct record_reader *reader, int descriptor, int verify, struct tn_error *error);
+/* Of a stream whose length is not known. */
+void record_reader_open_stream(struct record_reader *reader, record_pull pull, void *from, int verify);
 /* `*more` = 0 at the end. TN_CORRUPT says record and byte. */
 tn_status record_reader_next(struct record_reader *reader, int *more, struct tn_error *error);
 void record_reader_close(struct record_reader *reader);
-/* Reads the data of one record whose place is known, and proves it. */
-tn_status record_read_at(int descriptor, uint64_t offset, uint64_t length, unsigned char *data, struct tn_error *error);
+/* Reads bytes whose place is known. */
+tn_status record_read_bytes(int descriptor, uint64_t offset, unsigned char *bytes, uint64_t count,
+                            struct tn_error *error);
+/* Proves a record's data by the CRC behind it; `offset` is for the message. */
+tn_status record_prove(const unsigned char *data, uint64_t length, uint64_t offset, struct tn_error *error);
 
 /* ---- inflate.c ---- */
 enum compression { COMPRESSION_AUTO, COMPRESSION_NONE, COMPRESSION_GZIP, COMPRESSION_ZLIB };
 /* What the first bytes are: COMPRESSION_NONE where they fit a record's head, or nothing else. */
 int32_t compression_of(int descriptor);
+/* A compressed file as a stream; reads it by pread, from its first byte. The descriptor stays the caller's. */
+struct inflater;
+tn_status inflater_open(struct inflater **inflater, int descriptor, int32_t compression, struct tn_error *error);
+void inflater_close(struct inflater *inflater);
+/* The next `count` bytes; fewer only at the end. On TN_CORRUPT the `*got` bytes before the damage are there. */
+tn_status inflater_read(struct inflater *inflater, unsigned char *bytes, uint64_t count, uint64_t *got,
+                        struct tn_error *error);
 /* Inflates all of a file into another. TN_CORRUPT when the stream is damaged or ends early; what came before it has
  * been written. */
 tn_status inflate_file(int from, int to, int32_t compression, uint64_t limit, struct tn_error *error);

@@ -23,6 +23,15 @@ says "read again: "
 check "some calls failed" [ "$(sort -n count | tail -1)" -gt 3 ]
 check "the same weights" cmp -s runs/undisturbed/checkpoints/best.h5 runs/disturbed/checkpoints/best.h5
 
+# The same read ahead: by as many threads as are asked for, and by those that start when reads turn out to be slow.
+faulty train tiny.ini experiment.name=ahead data.retry_pause=0.001 data.io_threads=16
+expect 0
+check "the same weights, read ahead" cmp -s runs/undisturbed/checkpoints/best.h5 runs/ahead/checkpoints/best.h5
+FAULTY_DELAY=2 faulty train tiny.ini experiment.name=slow data.retry_pause=0.001 data.workers=1
+expect 0
+says "threads read ahead"
+check "the same weights, slow" cmp -s runs/undisturbed/checkpoints/best.h5 runs/slow/checkpoints/best.h5
+
 # Every call fails: the policy of the sample.
 FAULTY_ERROR=1 faulty train tiny.ini experiment.name=gone data.retry_pause=0.001 data.retries=2
 expect 1

@@ -1,0 +1,375 @@
+/* blocks.c: shards are read in large pieces, from front to back, and each piece serves all workers while the window of
+ * the shuffle lies in it.
+ *
+ * A slot holds one block. Who needs a block that is not there claims a slot and loads it, while others that need the
+ * same one wait. The blocks of a compressed shard come out of its stream one after the other; those on the way to the
+ * one that is wanted are kept too. A block is done with when each of its records has been read: its slot is the first
+ * to be used again, before the least recently used one. There are slots enough for what a window touches, so each shard
+ * is read once an epoch.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shards.h"
+
+enum { BLOCK_BYTES = 1 << 20, LEAST_SLOTS = 4 };
+
+enum state { EMPTY, LOADING, READY };
+
+struct slot {
+    enum state state;
+    uint32_t shard, readers;
+    uint64_t number, used; /* of the block; when it was last used */
+    uint64_t count;        /* bytes; less than a whole block at the end of a shard */
+    uint64_t left;         /* records in it that were not read yet */
+    unsigned char *bytes;
+};
+
+/* A compressed shard that is being inflated: its next block. */
+struct stream {
+    struct inflater *inflater;
+    int descriptor, busy;
+    uint32_t shard;
+    uint64_t next, used;
+};
+
+struct blocks {
+    const struct tfrecord *source;
+    struct slot *slots;
+    struct stream *streams;
+    uint64_t slot_count, stream_count, clock;
+    unsigned char *memory;
+    uint64_t waiting; /* threads */
+    pthread_mutex_t mutex;
+    pthread_cond_t moved;
+};
+
+/* ---- size ---- */
+
+/* Blocks that a window of the shuffle, and the beginning of the next one, can touch. */
+static uint64_t slots_needed(const struct tfrecord *source)
+{
+    uint64_t bytes = 0, strands = (uint64_t)source->interleave, all = 0;
+    for (uint64_t i = 0; i < source->shard_count; i++) {
+        bytes += source->shards[i].end;
+        all += source->shards[i].end / BLOCK_BYTES + 1;
+    }
+    double mean = (double)bytes / (double)(source->place_count ? source->place_count : 1);
+    double run = (double)source->shuffle_window / (double)strands * mean;
+    double slots = (double)strands * (1.25 * run / BLOCK_BYTES + 3);
+    if (slots > (double)all)
+        slots = (double)all;
+    return slots < LEAST_SLOTS ? LEAST_SLOTS : (uint64_t)slots;
+}
+
+static uint64_t longest_record(const struct tfrecord *source)
+{
+    uint64_t most = 0;
+    for (uint64_t i = 0; i < source->place_count; i++)
+        most = source->places[i].length > most ? source->places[i].length : most;
+    return most;
+}
+
+tn_status blocks_open(struct tfrecord *source, struct tn_error *error)
+{
+    struct blocks *blocks = calloc(1, sizeof *blocks);
+    source->blocks = blocks;
+    if (!blocks)
+        return tn_fail(error, TN_NO_MEMORY, "no memory for blocks of shards");
+    blocks->source = source;
+    (void)pthread_mutex_init(&blocks->mutex, NULL);
+    (void)pthread_cond_init(&blocks->moved, NULL);
+    blocks->slot_count = slots_needed(source) + longest_record(source) / BLOCK_BYTES;
+    blocks->stream_count = 2 * (uint64_t)source->interleave + 1;
+    blocks->slots = calloc((size_t)blocks->slot_count, sizeof *blocks->slots);
+    blocks->streams = calloc((size_t)blocks->stream_count, sizeof *blocks->streams);
+    blocks->memory = malloc((size_t)blocks->slot_count * BLOCK_BYTES);
+    if (!blocks->slots || !blocks->streams || !blocks->memory)
+        return tn_fail(error, TN_NO_MEMORY,
+                       "no memory for %llu blocks of 1 MiB: a smaller shuffle_window or interleave needs less",
+                       (unsigned long long)blocks->slot_count);
+    for (uint64_t i = 0; i < blocks->slot_count; i++)
+        blocks->slots[i].bytes = blocks->memory + i * BLOCK_BYTES;
+    return TN_OK;
+}
+
+static void close_stream(struct stream *stream)
+{
+    if (!stream->inflater)
+        return;
+    inflater_close(stream->inflater);
+    (void)close(stream->descriptor);
+    stream->inflater = NULL;
+}
+
+void blocks_close(struct blocks *blocks)
+{
+    if (!blocks)
+        return;
+    for (uint64_t i = 0; blocks->streams && i < blocks->stream_count; i++)
+        close_stream(&blocks->streams[i]);
+    pthread_cond_destroy(&blocks->moved);
+    pthread_mutex_destroy(&blocks->mutex);
+    free(blocks->memory);
+    free(blocks->streams);
+    free(blocks->slots);
+    free(blocks);
+}
+
+uint64_t blocks_bytes(const struct blocks *blocks)
+{
+    return blocks ? blocks->slot_count * BLOCK_BYTES : 0;
+}
+
+/* ---- slots; all under the mutex ---- */
+
+static void wait_for_move(struct blocks *blocks)
+{
+    blocks->waiting++;
+    pthread_cond_wait(&blocks->moved, &blocks->mutex);
+    blocks->waiting--;
+}
+
+static void tell_move(struct blocks *blocks)
+{
+    if (blocks->waiting > 0)
+        pthread_cond_broadcast(&blocks->moved);
+}
+
+static struct slot *find(struct blocks *blocks, uint32_t shard, uint64_t number)
+{
+    for (uint64_t i = 0; i < blocks->slot_count; i++)
+        if (blocks->slots[i].state != EMPTY && blocks->slots[i].number == number && blocks->slots[i].shard == shard)
+            return &blocks->slots[i];
+    return NULL;
+}
+
+/* First of the shard's places whose record ends behind `offset`. */
+static uint64_t first_behind(const struct tfrecord *source, uint32_t shard, uint64_t offset)
+{
+    uint64_t low = source->starts[shard], high = source->starts[shard + 1];
+    while (low < high) {
+        uint64_t middle = low + (high - low) / 2;
+        const struct place *place = &source->places[middle];
+        if (place->offset + place->length + RECORD_TAIL <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Records that lie in the block, in whole or in part. */
+static uint64_t records_in(const struct tfrecord *source, uint32_t shard, uint64_t number)
+{
+    uint64_t first = first_behind(source, shard, number * BLOCK_BYTES), end = (number + 1) * BLOCK_BYTES;
+    uint64_t last = first_behind(source, shard, end);
+    if (last < source->starts[shard + 1] && source->places[last].offset < end)
+        last++; /* the one that goes on in the next block */
+    return last - first;
+}
+
+/* Which of two loaded slots to give up. */
+static int is_better(const struct slot *slot, const struct slot *best)
+{
+    if ((slot->left == 0) != (best->left == 0))
+        return slot->left == 0;
+    return slot->used < best->used;
+}
+
+/* An empty slot, or the one that will be missed least; NULL when all are in use. */
+static struct slot *claim(struct blocks *blocks, uint32_t shard, uint64_t number)
+{
+    struct slot *best = NULL;
+    for (uint64_t i = 0; i < blocks->slot_count; i++) {
+        struct slot *slot = &blocks->slots[i];
+        if (slot->state == LOADING || slot->readers > 0)
+            continue;
+        if (slot->state == EMPTY) {
+            best = slot;
+            break;
+        }
+        if (!best || is_better(slot, best))
+            best = slot;
+    }
+    if (!best)
+        return NULL;
+    best->state = LOADING;
+    best->shard = shard;
+    best->number = number;
+    best->left = records_in(blocks->source, shard, number);
+    best->used = ++blocks->clock;
+    return best;
+}
+
+static struct slot *claim_or_wait(struct blocks *blocks, uint32_t shard, uint64_t number)
+{
+    struct slot *slot = claim(blocks, shard, number);
+    while (!slot) {
+        wait_for_move(blocks);
+        slot = claim(blocks, shard, number);
+    }
+    return slot;
+}
+
+static void settle(struct blocks *blocks, struct slot *slot, int good)
+{
+    slot->state = good ? READY : EMPTY;
+    tell_move(blocks);
+}
+
+/* ---- loading; called with the mutex held, works without it ---- */
+
+static tn_status read_plain(const struct shard *shard, struct slot *slot, struct tn_error *error)
+{
+    uint64_t at = slot->number * BLOCK_BYTES, left = shard->size > at ? shard->size - at : 0;
+    int descriptor = shard->descriptor;
+    tn_status status = descriptor < 0 ? shard_reopen(shard, &descriptor, error) : TN_OK;
+    slot->count = left < BLOCK_BYTES ? left : BLOCK_BYTES;
+    if (status == TN_OK)
+        status = record_read_bytes(descriptor, at, slot->bytes, slot->count, error);
+    if (descriptor >= 0 && descriptor != shard->descriptor)
+        (void)close(descriptor);
+    return status;
+}
+
+static tn_status load_plain(struct blocks *blocks, uint32_t shard, uint64_t number, struct tn_error *error)
+{
+    struct slot *slot = claim(blocks, shard, number);
+    if (!slot) { /* wait, and look again whether somebody else has loaded it */
+        wait_for_move(blocks);
+        return TN_OK;
+    }
+    pthread_mutex_unlock(&blocks->mutex);
+    tn_status status = read_plain(&blocks->source->shards[shard], slot, error);
+    pthread_mutex_lock(&blocks->mutex);
+    settle(blocks, slot, status == TN_OK);
+    return status;
+}
+
+/* The stream of a shard, or one to begin with; NULL: wait and look again. */
+static struct stream *take_stream(struct blocks *blocks, uint32_t shard, uint64_t number)
+{
+    struct stream *unused = NULL;
+    for (uint64_t i = 0; i < blocks->stream_count; i++) {
+        struct stream *stream = &blocks->streams[i];
+        if (stream->busy && stream->shard == shard)
+            return NULL; /* somebody is on the way, perhaps to this very block */
+        if (stream->inflater && stream->shard == shard) {
+            if (stream->next > number) /* has passed it: begins anew */
+                close_stream(stream);
+            return stream;
+        }
+        if (!stream->busy && (!unused || !stream->inflater || (unused->inflater && stream->used < unused->used)))
+            unused = stream;
+    }
+    if (unused)
+        close_stream(unused);
+    return unused;
+}
+
+static tn_status begin_stream(struct stream *stream, const struct shard *shard, struct tn_error *error)
+{
+    tn_status status = shard_reopen(shard, &stream->descriptor, error);
+    if (status != TN_OK)
+        return status;
+    status = inflater_open(&stream->inflater, stream->descriptor, shard->compression, error);
+    if (status != TN_OK)
+        (void)close(stream->descriptor);
+    stream->next = 0;
+    return status;
+}
+
+/* Inflates up to and with the block. Damage behind the last record that is used does not matter. */
+static tn_status inflate_to(struct blocks *blocks, struct stream *stream, uint64_t number, struct tn_error *error)
+{
+    tn_status status = TN_OK;
+    while (status == TN_OK && stream->next <= number) {
+        struct slot *slot = claim_or_wait(blocks, stream->shard, stream->next);
+        pthread_mutex_unlock(&blocks->mutex);
+        status = inflater_read(stream->inflater, slot->bytes, BLOCK_BYTES, &slot->count, error);
+        pthread_mutex_lock(&blocks->mutex);
+        if (status == TN_CORRUPT && stream->next == number)
+            status = TN_OK;
+        stream->next++;
+        settle(blocks, slot, status == TN_OK);
+    }
+    return status;
+}
+
+static tn_status load_compressed(struct blocks *blocks, uint32_t shard, uint64_t number, struct tn_error *error)
+{
+    tn_status status = TN_OK;
+    struct stream *stream = take_stream(blocks, shard, number);
+    if (!stream) {
+        wait_for_move(blocks);
+        return TN_OK;
+    }
+    stream->busy = 1;
+    stream->shard = shard;
+    stream->used = ++blocks->clock;
+    if (!stream->inflater) {
+        pthread_mutex_unlock(&blocks->mutex);
+        status = begin_stream(stream, &blocks->source->shards[shard], error);
+        pthread_mutex_lock(&blocks->mutex);
+    }
+    if (status == TN_OK)
+        status = inflate_to(blocks, stream, number, error);
+    stream->busy = 0;
+    if (status != TN_OK)
+        close_stream(stream);
+    tell_move(blocks);
+    return status;
+}
+
+/* ---- reading ---- */
+
+static tn_status take(struct blocks *blocks, uint32_t shard, uint64_t number, struct slot **slot,
+                      struct tn_error *error)
+{
+    tn_status status = TN_OK;
+    for (;;) {
+        *slot = find(blocks, shard, number);
+        if (*slot && (*slot)->state == READY)
+            break;
+        if (*slot)
+            wait_for_move(blocks);
+        else if (blocks->source->shards[shard].compression == COMPRESSION_NONE)
+            status = load_plain(blocks, shard, number, error);
+        else
+            status = load_compressed(blocks, shard, number, error);
+        if (status != TN_OK)
+            return status;
+    }
+    (*slot)->readers++;
+    (*slot)->left -= (*slot)->left > 0;
+    (*slot)->used = ++blocks->clock;
+    return TN_OK;
+}
+
+tn_status blocks_read(struct blocks *blocks, uint32_t shard, uint64_t offset, unsigned char *bytes, uint64_t count,
+                      struct tn_error *error)
+{
+    for (uint64_t done = 0; done < count;) {
+        struct slot *slot;
+        uint64_t at = offset + done, within = at % BLOCK_BYTES;
+        pthread_mutex_lock(&blocks->mutex);
+        tn_status status = take(blocks, shard, at / BLOCK_BYTES, &slot, error);
+        pthread_mutex_unlock(&blocks->mutex);
+        if (status != TN_OK)
+            return status;
+        uint64_t there = slot->count > within ? slot->count - within : 0;
+        uint64_t step = count - done < there ? count - done : there;
+        memcpy(bytes + done, slot->bytes + within, (size_t)step);
+        pthread_mutex_lock(&blocks->mutex);
+        if (--slot->readers == 0)
+            tell_move(blocks);
+        pthread_mutex_unlock(&blocks->mutex);
+        if (step == 0)
+            return tn_fail(error, TN_IO, "at byte %llu: it has become shorter", (unsigned long long)offset);
+        done += step;
+    }
+    return TN_OK;
+}
