@@ -143,6 +143,15 @@ printf 'P6\n# a remark\n3 2\n255\n123456789012345678' >"$folder/ppm/colour"
 printf 'P5 3 2 65535\n123456789012' >"$folder/ppm/grey16"
 printf 'P6 1 1 100 abc' >"$folder/ppm/small"
 
+# ---- changes of a cache ----
+
+seed cache repaired <<'END'
+AQAQAQAgAg==
+END
+seed cache damaged <<'END'
+AAAwCQ==
+END
+
 # ---- records ----
 
 seed example four_features <<'END'
@@ -163,6 +172,9 @@ END
 seed inflate zlib <<'END'
 eJzjCueS5mLNzE1MTxUS4hLg4gswUzAEQiNTU67EpGQuPi7WnMSk1BwhVilmLkZ2LnEuXrBi/dS85PyU1BQhNi4WLqaKSi5+Luak/AohDpAAA0ODPdeowTQ3
 GAAZoFYt
+END
+seed sidecar two_records <<'END'
+AQIAAAAAAAAAAQAAAAwAAAAAAAAAZAAAAAAAAAAFAAAAAAAAAIAAAAAAAAAAMgAAAAEAAAAAAAAAAAAAAAMAAABjYXQ=
 END
 for file in "$fixtures"/tfrecord/*.tfrecord; do
     if [ -f "$file" ] && [ "$(stat -c %s "$file")" -le 16000 ]; then
