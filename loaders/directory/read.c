@@ -41,6 +41,13 @@ tn_status directory_read(const void *self, void *worker, uint64_t index, struct 
     char path[4096];
     directory_name(self, index, path, sizeof path);
     tn_status status = reader_read(reader, directory->root, path, error);
+    if (status == TN_IO && errno == ESTALE &&
+        (size_t)snprintf(path, sizeof path, "%s/", directory->path) < sizeof path) {
+        /* by its whole name: a server that was away does not know the open folder any more */
+        size_t used = strlen(path);
+        directory_name(self, index, path + used, sizeof path - used);
+        status = reader_read(reader, AT_FDCWD, path, error);
+    }
     if (status != TN_OK)
         return status;
     sample->label = directory_label(self, index);
