@@ -136,4 +136,10 @@ static inline void tn_stage_end(struct tn_worker *worker, int32_t stage)
 /* memory of a buffer, at least `bytes`; NULL when there is none */
 void *tn_buffer_take(struct tn_buffer *buffer, size_t bytes);
 
+/* Whether a target has a number for each class. */
+static inline bool tn_one_for_each_class(int32_t class_mode)
+{
+    return class_mode == TN_CLASS_CATEGORICAL || class_mode == TN_CLASS_MULTI_LABEL;
+}
+
 #endif
