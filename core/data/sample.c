@@ -383,6 +383,7 @@ tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sam
     struct tn_sample read;
     struct tn_picture picture = {.ratio_y = 1};
     struct pending pending = NOTHING;
+    tn_stage_end(worker, TN_STAGE_READ); /* the wait for what is read ahead */
     tn_status status = draw_geometry(dataset, worker->links, epoch, sample, error);
     tn_stage_end(worker, TN_STAGE_SAMPLE);
     if (status == TN_OK)
