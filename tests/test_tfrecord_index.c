@@ -293,6 +293,29 @@ START_TEST(without_a_folder_for_it_all_goes_on)
 }
 END_TEST
 
+/* ---- many records ---- */
+
+START_TEST(epochs_take_no_more_memory)
+{
+    static const char *const sources[] = {"io = random", "io = sequential"};
+    struct rig rig;
+    uint64_t after = 0;
+    begin_test();
+    plant(3, 1000, 500, TN_RECORD_PLAIN, false);
+    ck_assert_int_eq(look(&rig, "workers = 2\nio_threads = 4\noverlap = yes", sources[_i]), TN_OK);
+    for (uint64_t epoch = 0; epoch < 12; epoch++) {
+        (void)run_epoch(&rig, epoch, 3000, 10);
+        if (epoch == 1)
+            after = tn_memory_resident();
+    }
+    ck_assert_uint_gt(after, 0);
+    if (!getenv("TENON_SANITIZED")) /* those keep what was freed */
+        ck_assert_uint_lt(tn_memory_resident(), after + (1 << 20));
+    rig_close(&rig);
+    end_test();
+}
+END_TEST
+
 /* ---- shards that are many, or change ---- */
 
 START_TEST(many_shards_need_few_descriptors)
@@ -373,6 +396,7 @@ int main(void)
     tcase_add_loop_test(sidecars, a_damaged_sidecar_is_made_anew, 0, 2);
     tcase_add_test(sidecars, a_changed_shard_is_looked_through_again);
     tcase_add_test(sidecars, without_a_folder_for_it_all_goes_on);
+    tcase_add_loop_test(files, epochs_take_no_more_memory, 0, 2);
     tcase_add_loop_test(files, many_shards_need_few_descriptors, 0, 2);
     tcase_add_test(files, a_shard_that_is_written_meanwhile_is_an_error);
     tcase_add_test(files, labels_are_of_one_kind);

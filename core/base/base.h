@@ -73,6 +73,9 @@ char *tn_path_beside(struct tn_arena *arena, const char *base_file, const char *
 uint64_t tn_memory_resident(void);
 uint64_t tn_memory_peak(void);
 
+/* CRC-32C (Castagnoli): whether bytes are those that were written. (crc.c) */
+uint32_t tn_crc32c(const void *bytes, uint64_t count);
+
 /* ---- time ---- */
 double tn_seconds_now(void); /* monotonic */
 

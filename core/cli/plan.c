@@ -31,6 +31,7 @@ static const char *shape_text(const struct tn_shape *shape, char *text, size_t s
 /* What a run holds that is not in the arenas. */
 struct host {
     uint64_t data;    /* rings and indexes of the sources */
+    uint64_t cache;   /* at most */
     uint64_t files;   /* weights on their way into a file, results of a batch */
     uint64_t program; /* code, libraries, plugins, plan: what is resident already */
 };
@@ -42,11 +43,17 @@ static uint64_t data_bytes(const struct tn_dataset *dataset, uint64_t now, uint6
     return dataset ? (tn_dataset_bytes(dataset) - index) / now * batch + index : 0;
 }
 
+static uint64_t cache_limit(const struct tn_dataset *dataset)
+{
+    return dataset ? tn_dataset_cache_limit(dataset) : 0;
+}
+
 static struct host host_bytes(const struct tn_experiment *experiment, uint64_t batch)
 {
     uint64_t now = (uint64_t)experiment->data.batch_size;
     return (struct host){
         .data = data_bytes(experiment->train, now, batch) + data_bytes(experiment->validation, now, batch),
+        .cache = cache_limit(experiment->train) + cache_limit(experiment->validation),
         .files = tn_experiment_host_bytes(experiment, batch),
         .program = tn_memory_resident(),
     };
@@ -54,7 +61,8 @@ static struct host host_bytes(const struct tn_experiment *experiment, uint64_t b
 
 static uint64_t total_bytes(const struct tn_plan_report *report, const struct host *host)
 {
-    return report->lasting_arena_bytes + report->step_arena_bytes + host->data + host->files + host->program;
+    return report->lasting_arena_bytes + report->step_arena_bytes + host->data + host->cache + host->files +
+           host->program;
 }
 
 /* In a plain chain every layer reads the one before it: no column has to say so. */
@@ -119,7 +127,10 @@ static void print_memory(const struct tn_plan_report *report, const struct host 
     bytes_row(&table, "arena of a step", report->step_arena_bytes);
     bytes_row(&table, "batches and index", host->data);
     bytes_row(&table, "files and results", host->files);
-    bytes_row(&table, "growth: these four", total_bytes(report, host) - host->program);
+    if (host->cache)
+        bytes_row(&table, "cache, at most", host->cache);
+    bytes_row(&table, host->cache ? "growth: these five" : "growth: these four",
+              total_bytes(report, host) - host->program);
     bytes_row(&table, "program and libraries", host->program);
     bytes_row(&table, "total", total_bytes(report, host));
     tn_table_print(&table, 1);

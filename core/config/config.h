@@ -82,6 +82,8 @@ tn_status tn_config_print(const struct tn_config *config, bool with_places, stru
  * it added any. */
 tn_status tn_options_apply(const struct tn_option *table, struct tn_section *section, const char *const *reserved,
                            void *instance, struct tn_arena *arena, struct tn_problems *problems);
+/* Whether the text is one of the option's words, so that it is no path. */
+bool tn_option_has_word(const struct tn_option *option, const char *text);
 /* Parses one text as an option says; a failure gives the phrase ("0 is outside 1..64", "`8x` is not a whole number").
  */
 tn_status tn_option_parse(const struct tn_option *option, const char *text, const char *base_file, void *field,

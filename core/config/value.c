@@ -248,12 +248,24 @@ static tn_status parse_numbers(const struct tn_option *option, const char *text,
     return TN_OK;
 }
 
+bool tn_option_has_word(const struct tn_option *option, const char *text)
+{
+    size_t length = strlen(text);
+    for (const char *word = option->choices; word && length > 0; word = strchr(word, '|')) {
+        word += *word == '|';
+        if (strncmp(word, text, length) == 0 && (word[length] == '|' || word[length] == '\0'))
+            return true;
+    }
+    return false;
+}
+
 static tn_status parse_text(const struct tn_option *option, const char *text, const char *base_file, const char **value,
                             struct tn_arena *arena, struct tn_error *error)
 {
     if ((option->flags & TN_OPTION_IS_REQUIRED) && !*text)
         return tn_fail(error, TN_INVALID, "is empty");
-    if ((option->flags & TN_OPTION_IS_PATH) && base_file && *text && strcmp(base_file, TN__COMMAND_LINE) != 0)
+    bool is_path = (option->flags & TN_OPTION_IS_PATH) && !tn_option_has_word(option, text);
+    if (is_path && base_file && *text && strcmp(base_file, TN__COMMAND_LINE) != 0)
         *value = tn_path_beside(arena, base_file, text);
     else
         *value = tn_arena_string(arena, text);

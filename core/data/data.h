@@ -38,6 +38,9 @@ struct tn_data_options {
     int64_t retries;        /* of a read that the system refuses; default 4 */
     int64_t io_threads;     /* that read ahead; 0 = as many as it takes, none where reading is quick */
     int64_t read_ahead;     /* bytes; 0 = workers read for themselves */
+    const char *cache;      /* none, memory, or a file; each dataset adds its source's name to it */
+    int32_t cache_stage;    /* enum tn_cache_stage */
+    int64_t cache_limit;    /* bytes; 0 = a quarter of the free memory, or most of the free disk */
     double retry_pause;     /* seconds before the first; each is 4 times the one before; default 0.1 */
     struct tn_list codecs;  /* types of the codecs that are asked, in order */
     int32_t auto_orient;    /* default no, as Keras and TensorFlow do */
@@ -79,6 +82,9 @@ int32_t tn_dataset_pixel_type(const struct tn_dataset *dataset);
 uint64_t tn_dataset_batches(const struct tn_dataset *dataset); /* of an epoch */
 uint64_t tn_dataset_tail(const struct tn_dataset *dataset);    /* size of a smaller last batch, 0 = none */
 uint64_t tn_dataset_bytes(const struct tn_dataset *dataset);   /* of the ring and the index */
+/* Memory that the cache takes now, and at most. */
+uint64_t tn_dataset_cache_bytes(const struct tn_dataset *dataset);
+uint64_t tn_dataset_cache_limit(const struct tn_dataset *dataset);
 int32_t tn_dataset_workers(const struct tn_dataset *dataset);
 uint64_t
 tn_dataset_skipped(const struct tn_dataset *dataset); /* samples that could not be read so far (on_error = skip) */

@@ -198,6 +198,7 @@ static tn_status open_parts(struct tn_dataset *dataset, struct tn_error *error)
     dataset->worker_count = dataset->spec.options.workers > 0 ? (int32_t)dataset->spec.options.workers : cores;
     TN_TRY(status, scan(dataset, error), out);
     TN_TRY(status, check_classes(dataset, error), out);
+    TN_TRY(status, tn_cache_open(dataset, &dataset->cache, error), out);
     TN_TRY(status,
            tn_order_open(&dataset->order, &dataset->info, dataset->spec.seed,
                          dataset->spec.training && dataset->spec.options.shuffle, error),
@@ -250,6 +251,7 @@ void tn_dataset_close(struct tn_dataset **dataset)
         pthread_mutex_destroy(&closing->mutex);
     }
     tn_order_close(&closing->order);
+    tn_cache_close(&closing->cache);
     free(closing->skipped);
     free(closing->memory);
     free(closing->ring);
@@ -304,6 +306,16 @@ uint64_t tn_dataset_tail(const struct tn_dataset *dataset)
 uint64_t tn_dataset_bytes(const struct tn_dataset *dataset)
 {
     return dataset->memory_bytes + dataset->info.index_bytes + tn_order_bytes(&dataset->order);
+}
+
+uint64_t tn_dataset_cache_bytes(const struct tn_dataset *dataset)
+{
+    return tn_cache_bytes(dataset->cache);
+}
+
+uint64_t tn_dataset_cache_limit(const struct tn_dataset *dataset)
+{
+    return tn_cache_limit(dataset->cache);
 }
 
 int32_t tn_dataset_workers(const struct tn_dataset *dataset)

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "data/cache.h"
 #include "data/data.h"
 #include "data/decoder.h"
 #include "data/order.h"
@@ -34,6 +35,12 @@ struct tn_stage_clock {
     struct tn_stage_times times;
 };
 
+/* A picture in hand, and how many pixels of it a pixel of the target is. */
+struct tn_picture {
+    struct tn_image image;
+    double ratio_y, ratio_x;
+};
+
 struct tn_worker {
     struct tn_dataset *dataset;
     pthread_t thread;
@@ -43,6 +50,8 @@ struct tn_worker {
     struct tn_buffer expanded;  /* 3-channel pictures as 4 bytes a pixel */
     struct tn_buffer reduced;   /* halved pictures */
     struct tn_buffer floats[2]; /* target-size float images between augmentations that take the whole picture */
+    struct tn_buffer cached;    /* an entry of a cache in a file */
+    struct tn_buffer packed;    /* a picture on its way into the cache */
     struct tn_link *links;      /* [augment_count]: see sample.c */
     struct tn_stage_clock clock;
     struct tn_ahead *ahead; /* the sample in hand, where it was read ahead; else NULL */
@@ -55,7 +64,8 @@ struct tn_dataset {
     struct tn_augment_use *augments; /* own copy */
     const struct tn_source *source;
     struct tn_source_info info;
-    struct tn_order order; /* of the epoch; changes only while no worker runs */
+    struct tn_cache *cache; /* NULL = none */
+    struct tn_order order;  /* of the epoch; changes only while no worker runs */
     size_t image_elements, image_bytes;
     uint64_t batches, tail;
     void *memory; /* of the whole ring */
@@ -94,6 +104,14 @@ tn_status tn_source_read(struct tn_dataset *dataset, void *source_worker, uint64
                          struct tn_error *error);
 /* Takes what was read ahead for this worker, or reads it. */
 tn_status tn_sample_read(struct tn_worker *worker, uint64_t sample, struct tn_sample *read, struct tn_error *error);
+
+/* cached.c: what is kept of a sample, as far as it gives the pixels that decoding to at least `least` would give: the
+ * picture, or what the source gave. */
+enum tn_cached { TN_CACHED_NOTHING, TN_CACHED_READ, TN_CACHED_DECODED };
+enum tn_cached tn_cached_take(struct tn_worker *worker, uint64_t sample, const struct tn_size *least,
+                              struct tn_sample *read, struct tn_picture *picture);
+void tn_cached_keep(struct tn_worker *worker, uint64_t sample, const struct tn_size *least,
+                    const struct tn_sample *read, const struct tn_picture *picture);
 
 /* sample.c: reads, decodes, augments and stores one sample. `target` has target_count floats. */
 tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sample, void *image, float *target,

@@ -24,6 +24,13 @@ const struct tn_option tn_data_option_table[] = {
            "times that a read is tried again when the system refuses it (EIO, ESTALE), before on_error decides"),
     TN_FLOAT(struct tn_data_options, retry_pause, 0.1, 0, 3600,
              "seconds before the first of them; each pause is 4 times the one before, 30 s at most"),
+    TN_PATH_OR(
+        struct tn_data_options, cache, "none", "none|memory|FILE",
+        "keep pictures once they are decoded, in memory or in a file that the next run uses too; the same batches"),
+    TN_ENUM(struct tn_data_options, cache_stage, 0, "decoded|encoded",
+            "what is kept: pixels before any random change, or the picture file's bytes, which are fewer"),
+    TN_BYTES(struct tn_data_options, cache_limit, "0", 0, 0x1p60,
+             "most that is kept for each source; 0 = a quarter of the free memory, or nine tenths of the free disk"),
     TN_INT(struct tn_data_options, io_threads, 0, 0, 256,
            "threads that read ahead of the workers; 0 = none while reads are quick, else as many as hide the waiting"),
     TN_BYTES(struct tn_data_options, read_ahead, "64MiB", 0, 0x1p50,

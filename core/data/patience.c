@@ -60,7 +60,7 @@ tn_status tn_source_read(struct tn_dataset *dataset, void *source_worker, uint64
 
 tn_status tn_sample_read(struct tn_worker *worker, uint64_t sample, struct tn_sample *read, struct tn_error *error)
 {
-    if (worker->ahead) {
+    if (worker->ahead && !worker->ahead->passed_by) {
         *read = worker->ahead->sample;
         if (worker->ahead->status != TN_OK && error)
             *error = worker->ahead->error;

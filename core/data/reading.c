@@ -50,6 +50,10 @@ static void read_into(struct tn_dataset *dataset, struct tn_ahead *slot)
     uint64_t sample = tn_order_at(&dataset->order, slot->position);
     slot->status = TN_OK;
     slot->error.text[0] = '\0';
+    slot->sample = (struct tn_sample){.size = sizeof slot->sample, .label = -1};
+    slot->passed_by = tn_cache_has(dataset->cache, sample);
+    if (slot->passed_by)
+        return;
     if (!slot->opened && dataset->source->worker_open)
         slot->status = dataset->source->worker_open(dataset->spec.source->self, &slot->source_worker, &slot->error);
     if (slot->status != TN_OK)

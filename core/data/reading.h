@@ -19,6 +19,7 @@ struct tn_ahead {
     uint64_t position; /* of the epoch */
     void *source_worker;
     bool opened;
+    bool passed_by; /* it is in the cache; should that be of no use, its worker reads it */
     struct tn_sample sample;
     tn_status status;
     struct tn_error error;

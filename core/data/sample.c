@@ -156,12 +156,6 @@ static struct tn_affine first_map(const struct tn_dataset *dataset, const struct
 
 /* ---- from source to pixels ---- */
 
-/* A picture in hand, and how many pixels of it a pixel of the target is. */
-struct picture {
-    struct tn_image image;
-    double ratio_y, ratio_x;
-};
-
 /* Least number of pixels along an axis of the stored picture so that sampling does not enlarge it. */
 static int32_t needed(int32_t target, double along, double across)
 {
@@ -181,7 +175,7 @@ static double reduction(int32_t stored, int32_t decoded)
 }
 
 /* Averages 2x2 blocks while the picture is still twice as large as needed: two taps would skip pixels. */
-static tn_status shrink(struct tn_worker *worker, struct picture *picture, int32_t least_height, int32_t least_width,
+static tn_status shrink(struct tn_worker *worker, struct tn_picture *picture, int32_t least_height, int32_t least_width,
                         struct tn_error *error)
 {
     struct tn_image *image = &picture->image;
@@ -201,13 +195,28 @@ static tn_status shrink(struct tn_worker *worker, struct picture *picture, int32
     return TN_OK;
 }
 
-static tn_status decode(struct tn_worker *worker, const struct tn_sample *sample, const struct tn_affine *map,
-                        struct picture *picture, struct tn_error *error)
+/* What a picture may be made smaller to while it is decoded; 0 = nothing. */
+static struct tn_size least_size(const struct tn_dataset *dataset, const struct tn_link *links)
+{
+    const struct tn_data_options *options = &dataset->spec.options;
+    struct tn_affine map = first_map(dataset, links);
+    struct tn_size least = {0, 0};
+    if (options->fast_decode) {
+        least.height = needed(options->target_size.height, map.yy, map.yx);
+        least.width = needed(options->target_size.width, map.xx, map.xy);
+    }
+    return least;
+}
+
+static tn_status decode(struct tn_worker *worker, const struct tn_sample *sample, const struct tn_size *least,
+                        struct tn_picture *picture, struct tn_error *error)
 {
     const struct tn_data_options *options = &worker->dataset->spec.options;
     struct tn_decode_request request = {.size = sizeof request,
                                         /* four bytes a pixel are quicker to decode to and to sample from */
                                         .channels = worker->dataset->channels == 1 ? 1 : 4,
+                                        .minimum_height = least->height,
+                                        .minimum_width = least->width,
                                         .fast = options->fast_decode,
                                         .maximum_pixels = (uint64_t)options->maximum_pixels};
     struct tn_image stored;
@@ -219,10 +228,6 @@ static tn_status decode(struct tn_worker *worker, const struct tn_sample *sample
     if ((uint64_t)stored.height * (uint64_t)stored.width > request.maximum_pixels)
         return tn_fail(error, TN_CORRUPT, "it claims %d x %d pixels, more than max_pixels = %llu", (int)stored.height,
                        (int)stored.width, (unsigned long long)request.maximum_pixels);
-    if (options->fast_decode) {
-        request.minimum_height = needed(options->target_size.height, map->yy, map->yx);
-        request.minimum_width = needed(options->target_size.width, map->xx, map->xy);
-    }
     status = tn_decoder_decode(worker->decoder, sample->bytes, sample->byte_count, &request, &picture->image, error);
     if (status != TN_OK)
         return status;
@@ -234,7 +239,7 @@ static tn_status decode(struct tn_worker *worker, const struct tn_sample *sample
 }
 
 /* Pixels that the source itself delivers. */
-static tn_status take_pixels(struct tn_worker *worker, const struct tn_sample *sample, struct picture *picture,
+static tn_status take_pixels(struct tn_worker *worker, const struct tn_sample *sample, struct tn_picture *picture,
                              struct tn_error *error)
 {
     const struct tn_dataset *dataset = worker->dataset;
@@ -260,8 +265,8 @@ static tn_status take_pixels(struct tn_worker *worker, const struct tn_sample *s
 
 /* ---- carrying out ---- */
 
-static void sample_into(const struct tn_dataset *dataset, const struct picture *picture, const struct pending *pending,
-                        int32_t pixel_type, void *out)
+static void sample_into(const struct tn_dataset *dataset, const struct tn_picture *picture,
+                        const struct pending *pending, int32_t pixel_type, void *out)
 {
     const struct tn_sampling sampling = {.height = dataset->spec.options.target_size.height,
                                          .width = dataset->spec.options.target_size.width,
@@ -278,7 +283,7 @@ static void sample_into(const struct tn_dataset *dataset, const struct picture *
 }
 
 /* Carries out what is pending: afterwards `picture` is a float picture of the target's size in the worker's scratch. */
-static tn_status flush(struct tn_worker *worker, struct picture *picture, struct pending *pending,
+static tn_status flush(struct tn_worker *worker, struct tn_picture *picture, struct pending *pending,
                        struct tn_error *error)
 {
     const struct tn_dataset *dataset = worker->dataset;
@@ -294,7 +299,7 @@ static tn_status flush(struct tn_worker *worker, struct picture *picture, struct
     return TN_OK;
 }
 
-static tn_status run_link(struct tn_worker *worker, struct tn_link *link, struct picture *picture,
+static tn_status run_link(struct tn_worker *worker, struct tn_link *link, struct tn_picture *picture,
                           struct pending *pending, struct tn_error *error)
 {
     tn_status status = TN_OK;
@@ -350,28 +355,39 @@ static tn_status store_target(const struct tn_dataset *dataset, const struct tn_
     return TN_OK;
 }
 
+/* The sample's picture and target: out of the cache, or read and decoded. */
+static tn_status obtain(struct tn_worker *worker, uint64_t sample, struct tn_sample *read, struct tn_picture *picture,
+                        struct tn_error *error)
+{
+    struct tn_size least = least_size(worker->dataset, worker->links);
+    enum tn_cached cached = tn_cached_take(worker, sample, &least, read, picture);
+    tn_status status = TN_OK;
+    if (cached == TN_CACHED_NOTHING)
+        status = tn_sample_read(worker, sample, read, error);
+    tn_stage_end(worker, TN_STAGE_READ);
+    if (cached == TN_CACHED_DECODED)
+        return TN_OK;
+    if (status == TN_OK)
+        status = read->bytes || !read->image.pixels ? decode(worker, read, &least, picture, error)
+                                                    : take_pixels(worker, read, picture, error);
+    if (status == TN_OK && cached == TN_CACHED_NOTHING)
+        tn_cached_keep(worker, sample, &least, read, picture);
+    tn_stage_end(worker, TN_STAGE_DECODE);
+    return status;
+}
+
 tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sample, void *image, float *target,
                           struct tn_error *error)
 {
     const struct tn_dataset *dataset = worker->dataset;
     struct tn_sample read;
-    struct picture picture = {.ratio_y = 1};
+    struct tn_picture picture = {.ratio_y = 1};
     struct pending pending = NOTHING;
-    tn_status status = tn_sample_read(worker, sample, &read, error);
-    tn_stage_end(worker, TN_STAGE_READ);
-    if (status != TN_OK)
-        return status;
-    status = draw_geometry(dataset, worker->links, epoch, sample, error);
+    tn_stage_end(worker, TN_STAGE_READ); /* what was read ahead was waited for */
+    tn_status status = draw_geometry(dataset, worker->links, epoch, sample, error);
     tn_stage_end(worker, TN_STAGE_SAMPLE);
-    if (status != TN_OK)
-        return status;
-    if (read.bytes || !read.image.pixels) {
-        struct tn_affine map = first_map(dataset, worker->links);
-        status = decode(worker, &read, &map, &picture, error);
-    } else {
-        status = take_pixels(worker, &read, &picture, error);
-    }
-    tn_stage_end(worker, TN_STAGE_DECODE);
+    if (status == TN_OK)
+        status = obtain(worker, sample, &read, &picture, error);
     for (uint32_t i = 0; status == TN_OK && i < dataset->spec.augment_count; i++) {
         if (!worker->links[i].applies)
             continue;

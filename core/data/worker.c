@@ -207,6 +207,8 @@ static void close_worker(struct tn_dataset *dataset, struct tn_worker *worker)
     tn_decoder_close(&worker->decoder);
     free(worker->expanded.data);
     free(worker->reduced.data);
+    free(worker->cached.data);
+    free(worker->packed.data);
     free(worker->floats[0].data);
     free(worker->floats[1].data);
     free(worker->links);

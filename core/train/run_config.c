@@ -29,6 +29,8 @@ static const struct tn_option *table_of(const struct tn_experiment *experiment, 
     const struct tn_type *found;
     if (strcmp(section->kind, "experiment") == 0)
         return tn_experiment_option_table;
+    if (strcmp(section->kind, "data") == 0)
+        return tn_data_option_table;
     if (!kind || !type)
         return NULL;
     found = tn_registry_find(experiment->registry, kind, type->value, NULL);
@@ -40,7 +42,7 @@ static tn_status make_whole(const struct tn_experiment *experiment, struct tn_se
     const struct tn_option *option = table_of(experiment, section);
     for (; option && option->kind != TN_OPTION_END; option++) {
         struct tn_entry *entry = is_path(option) ? tn_section_entry(section, option->name) : NULL;
-        if (!entry || !*entry->value || !entry->file)
+        if (!entry || !*entry->value || !entry->file || tn_option_has_word(option, entry->value))
             continue;
         entry->value = whole_path(&experiment->config->arena, entry, entry->value);
         if (!entry->value)

@@ -318,6 +318,7 @@ static const struct tn_source directory = {
     .worker_open = directory_worker_open,
     .worker_close = directory_worker_close,
     .read = directory_read,
+    .digest = directory_digest,
 };
 
 TN_PLUGIN("tenon.loaders.directory", "0.1.0", "Apache-2.0", &directory.type);

@@ -98,5 +98,6 @@ tn_status directory_worker_open(const void *self, void **worker, struct tn_error
 void directory_worker_close(const void *self, void *worker);
 tn_status directory_read(const void *self, void *worker, uint64_t index, struct tn_sample *sample,
                          struct tn_error *error);
+tn_status directory_digest(const void *self, uint64_t digest[2], struct tn_error *error);
 
 #endif

@@ -1,4 +1,5 @@
 /* read.c: names, classes and bytes of samples. */
+#include "../digest.h"
 #include "../reader.h"
 #include "directory.h"
 
@@ -40,10 +41,32 @@ tn_status directory_read(const void *self, void *worker, uint64_t index, struct 
     char path[4096];
     directory_name(self, index, path, sizeof path);
     tn_status status = reader_read(reader, directory->root, path, error);
+    if (status == TN_IO && errno == ESTALE &&
+        (size_t)snprintf(path, sizeof path, "%s/", directory->path) < sizeof path) {
+        /* by its whole name: a server that was away does not know the open folder any more */
+        size_t used = strlen(path);
+        directory_name(self, index, path + used, sizeof path - used);
+        status = reader_read(reader, AT_FDCWD, path, error);
+    }
     if (status != TN_OK)
         return status;
     sample->label = directory_label(self, index);
     sample->bytes = reader->bytes;
     sample->byte_count = reader->length;
+    return TN_OK;
+}
+
+tn_status directory_digest(const void *self, uint64_t digest[2], struct tn_error *error)
+{
+    const struct directory *directory = self;
+    char path[4096];
+    (void)error;
+    digest_begin(digest);
+    for (uint64_t i = 0; i < directory->index.file_count; i++) {
+        directory_name(self, i, path, sizeof path);
+        digest_text(digest, path);
+        digest_number(digest, (uint64_t)directory_label(self, i));
+        digest_file(digest, directory->root, path);
+    }
     return TN_OK;
 }

@@ -326,6 +326,7 @@ static const struct tn_source manifest = {
     .worker_open = manifest_worker_open,
     .worker_close = manifest_worker_close,
     .read = manifest_read,
+    .digest = manifest_digest,
 };
 
 TN_PLUGIN("tenon.loaders.manifest", "0.1.0", "Apache-2.0", &manifest.type);

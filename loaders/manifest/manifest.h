@@ -79,6 +79,7 @@ void manifest_name(const void *self, uint64_t sample, char *text, uint64_t text_
 int32_t manifest_label(const void *self, uint64_t sample);
 tn_status manifest_worker_open(const void *self, void **worker, struct tn_error *error);
 void manifest_worker_close(const void *self, void *worker);
+tn_status manifest_digest(const void *self, uint64_t digest[2], struct tn_error *error);
 tn_status manifest_read(const void *self, void *worker, uint64_t index, struct tn_sample *sample,
                         struct tn_error *error);
 /* Fails when the file of a row is not there. */

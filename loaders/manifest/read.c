@@ -1,4 +1,5 @@
 /* read.c: names, classes and bytes of the samples that a manifest lists. */
+#include "../digest.h"
 #include "../reader.h"
 #include "manifest.h"
 
@@ -108,6 +109,25 @@ tn_status manifest_read(const void *self, void *worker, uint64_t index, struct t
     } else if (manifest->target_count > 0) {
         mark_classes(manifest, row, mine->targets);
         sample->targets = mine->targets;
+    }
+    return TN_OK;
+}
+
+/* Targets come from the table itself, so its text counts too. */
+tn_status manifest_digest(const void *self, uint64_t digest[2], struct tn_error *error)
+{
+    const struct manifest *manifest = self;
+    char path[4096];
+    digest_begin(digest);
+    digest_file(digest, AT_FDCWD, manifest->path);
+    for (uint64_t i = 0; i < manifest->row_count; i++) {
+        const struct row *row = &manifest->rows[i];
+        tn_status status = full_path(manifest, row, path, sizeof path, error);
+        if (status != TN_OK)
+            return status;
+        digest_text(digest, path);
+        digest_number(digest, (uint64_t)row->class_index);
+        digest_file(digest, AT_FDCWD, path);
     }
     return TN_OK;
 }

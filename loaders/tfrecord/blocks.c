@@ -7,6 +7,7 @@
  * to be used again, before the least recently used one. There are slots enough for what a window touches, so each shard
  * is read once an epoch.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -230,6 +231,11 @@ static tn_status read_plain(const struct shard *shard, struct slot *slot, struct
     slot->count = left < BLOCK_BYTES ? left : BLOCK_BYTES;
     if (status == TN_OK)
         status = record_read_bytes(descriptor, at, slot->bytes, slot->count, error);
+    if (status == TN_IO && errno == ESTALE && descriptor >= 0 && descriptor == shard->descriptor) {
+        status = shard_reopen(shard, &descriptor, error); /* a server that was away does not know the old one */
+        if (status == TN_OK)
+            status = record_read_bytes(descriptor, at, slot->bytes, slot->count, error);
+    }
     if (descriptor >= 0 && descriptor != shard->descriptor)
         (void)close(descriptor);
     return status;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <isa-l/crc.h>
@@ -55,11 +56,29 @@ static tn_status read_fully(int descriptor, unsigned char *bytes, uint64_t count
     return TN_OK;
 }
 
+/* While shards are looked through nobody behind us tries again, as is done for samples: pauses of 0.1 to 6.4 s. */
+tn_status read_patiently(int descriptor, unsigned char *bytes, uint64_t count, uint64_t at, uint64_t *got,
+                         struct tn_error *error)
+{
+    enum { TRIES = 4 };
+    long milliseconds = 100;
+    tn_status status = read_fully(descriptor, bytes, count, at, got, error);
+    for (int left = TRIES; status == TN_IO && left > 0; left--, milliseconds *= 4) {
+        struct timespec pause = {milliseconds / 1000, milliseconds % 1000 * 1000000};
+        uint64_t more = 0, done = *got; /* what has come stays */
+        (void)nanosleep(&pause, NULL);
+        status = read_fully(descriptor, bytes + done, count - done, at + done, &more, error);
+        *got = done + more;
+        left += more > 0 && left < TRIES; /* it goes on, if slowly */
+    }
+    return status;
+}
+
 static tn_status pull_descriptor(void *from, unsigned char *bytes, uint64_t count, uint64_t *got,
                                  struct tn_error *error)
 {
     struct record_reader *reader = from;
-    tn_status status = read_fully(reader->descriptor, bytes, count, reader->pulled, got, error);
+    tn_status status = read_patiently(reader->descriptor, bytes, count, reader->pulled, got, error);
     reader->pulled += *got;
     return status;
 }

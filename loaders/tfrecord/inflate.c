@@ -25,8 +25,9 @@ struct inflater {
 int32_t compression_of(int descriptor)
 {
     unsigned char head[RECORD_HEAD];
-    ssize_t got = pread(descriptor, head, sizeof head, 0);
-    if (got == (ssize_t)sizeof head) {
+    uint64_t got = 0;
+    (void)read_patiently(descriptor, head, sizeof head, 0, &got, NULL);
+    if (got == sizeof head) {
         uint32_t stored =
             (uint32_t)head[8] | (uint32_t)head[9] << 8 | (uint32_t)head[10] << 16 | (uint32_t)head[11] << 24;
         if (record_crc(head, 8) == stored)
@@ -43,14 +44,12 @@ int32_t compression_of(int descriptor)
 /* Reads on; there is none in hand. */
 static tn_status refill(struct inflater *inflater, struct tn_error *error)
 {
-    ssize_t got;
-    do
-        got = pread(inflater->from, inflater->in, CHUNK, (off_t)inflater->read);
-    while (got < 0 && errno == EINTR);
-    if (got < 0)
-        return tn_fail(error, TN_IO, "cannot read it: %s", strerror(errno));
+    uint64_t got;
+    tn_status status = read_patiently(inflater->from, inflater->in, CHUNK, inflater->read, &got, error);
+    if (status != TN_OK)
+        return status;
     inflater->over = got == 0;
-    inflater->read += (uint64_t)got;
+    inflater->read += got;
     inflater->state.next_in = inflater->in;
     inflater->state.avail_in = (uint32_t)got;
     return TN_OK;

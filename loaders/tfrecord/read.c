@@ -56,9 +56,6 @@ void worker_close(const void *self, void *state)
 static tn_status descriptor_of(const struct tfrecord *source, struct worker *worker, uint32_t shard, int *descriptor,
                                struct tn_error *error)
 {
-    *descriptor = source->shards[shard].descriptor;
-    if (*descriptor >= 0)
-        return TN_OK;
     for (int i = 0; i < KEPT; i++)
         if (worker->kept[i].descriptor >= 0 && worker->kept[i].shard == shard) {
             *descriptor = worker->kept[i].descriptor;
@@ -73,6 +70,35 @@ static tn_status descriptor_of(const struct tfrecord *source, struct worker *wor
     worker->kept[slot].shard = shard;
     worker->kept[slot].descriptor = *descriptor;
     return TN_OK;
+}
+
+/* Forgets a descriptor that reads no more: a server that was away does not know it (ESTALE). */
+static void forget(struct worker *worker, int descriptor)
+{
+    for (int i = 0; i < KEPT; i++)
+        if (worker->kept[i].descriptor == descriptor) {
+            (void)close(descriptor);
+            worker->kept[i].descriptor = -1;
+        }
+}
+
+static tn_status read_record(const struct tfrecord *source, struct worker *worker, const struct place *place,
+                             uint64_t count, struct tn_error *error)
+{
+    int descriptor = source->shards[place->shard].descriptor;
+    tn_status status;
+    if (descriptor >= 0) {
+        status = record_read_bytes(descriptor, place->offset, worker->bytes, count, error);
+        if (status != TN_IO || errno != ESTALE || source->shards[place->shard].compression != COMPRESSION_NONE)
+            return status;
+    }
+    status = descriptor_of(source, worker, place->shard, &descriptor, error);
+    if (status != TN_OK)
+        return status;
+    status = record_read_bytes(descriptor, place->offset, worker->bytes, count, error);
+    if (status == TN_IO)
+        forget(worker, descriptor);
+    return status;
 }
 
 static tn_status reserve(struct worker *worker, uint64_t needed, struct tn_error *error)
@@ -95,15 +121,10 @@ tn_status sample_read(const void *self, void *state, uint64_t index, struct tn_s
     struct worker *worker = state;
     uint64_t whole = (uint64_t)place->length + RECORD_TAIL;
     struct feature image;
-    int descriptor;
     tn_status status = reserve(worker, whole, error);
-    if (status == TN_OK && source->blocks) {
-        status = blocks_read(source->blocks, place->shard, place->offset, worker->bytes, whole, error);
-    } else if (status == TN_OK) {
-        status = descriptor_of(source, worker, place->shard, &descriptor, error);
-        if (status == TN_OK)
-            status = record_read_bytes(descriptor, place->offset, worker->bytes, whole, error);
-    }
+    if (status == TN_OK)
+        status = source->blocks ? blocks_read(source->blocks, place->shard, place->offset, worker->bytes, whole, error)
+                                : read_record(source, worker, place, whole, error);
     if (status == TN_OK)
         status = record_prove(worker->bytes, place->length, place->offset, error);
     if (status == TN_OK)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "shards.h"
@@ -64,8 +65,9 @@ static tn_status open_inflated(const struct tfrecord *source, struct shard *shar
 
 static uint32_t crc_at(int descriptor, uint64_t at, unsigned char *bytes)
 {
-    ssize_t got = pread(descriptor, bytes, END_BYTES, (off_t)at);
-    return record_crc(bytes, got > 0 ? (uint64_t)got : 0);
+    uint64_t got = 0;
+    (void)read_patiently(descriptor, bytes, END_BYTES, at, &got, NULL);
+    return record_crc(bytes, got);
 }
 
 static tn_status open_file(const struct shard *shard, int *descriptor, struct stat *state, struct tn_error *error)
@@ -81,10 +83,23 @@ static tn_status open_file(const struct shard *shard, int *descriptor, struct st
     return tn_fail(error, TN_INVALID, "%s is not a file", shard->path);
 }
 
+/* As read_patiently: nobody behind us tries again. */
+static tn_status open_patiently(const struct shard *shard, int *descriptor, struct stat *state, struct tn_error *error)
+{
+    struct timespec pause = {0, 100000000};
+    tn_status status = open_file(shard, descriptor, state, error);
+    for (int left = 4; status == TN_IO && left > 0; left--) {
+        (void)nanosleep(&pause, NULL);
+        status = open_file(shard, descriptor, state, error);
+        pause = (struct timespec){pause.tv_sec * 4 + pause.tv_nsec * 4 / 1000000000, pause.tv_nsec * 4 % 1000000000};
+    }
+    return status;
+}
+
 tn_status shard_open(const struct tfrecord *source, struct shard *shard, struct tn_error *error)
 {
     struct stat state;
-    tn_status status = open_file(shard, &shard->descriptor, &state, error);
+    tn_status status = open_patiently(shard, &shard->descriptor, &state, error);
     if (status != TN_OK)
         return status;
     shard->size = (uint64_t)state.st_size;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "../digest.h"
 #include "shards.h"
 
 static const struct tn_option options[] = {
@@ -27,9 +28,10 @@ static const struct tn_option options[] = {
     TN_INT(struct tfrecord, shuffle_window, 2048, 0, 1e9,
            "sequential: records that are shuffled among each other; they are held in memory, encoded"),
     TN_INT(struct tfrecord, interleave, 4, 1, 1024, "sequential: places that are read in turn"),
-    TN_STRING(struct tfrecord, index, "auto",
-              "folder where lists of records are kept, so that shards are looked through once; auto: tenon/index in "
-              "the user's cache folder; no: nowhere"),
+    TN_PATH_OR(struct tfrecord, index, "auto", "auto|no|FOLDER",
+               "where lists of records are kept, so that shards are looked through once; auto: tenon/index in the "
+               "user's cache "
+               "folder; no: nowhere"),
     TN_BOOL(struct tfrecord, verify, 1,
             "prove the CRC of all data when a shard is looked through, not only when it is read"),
     TN_ENUM(struct tfrecord, on_damage, 0, "fail|skip",
@@ -133,34 +135,24 @@ static tn_status scan(void *self, const struct tn_source_request *request, struc
 
 /* ---- digest ---- */
 
-static void mix(uint64_t digest[2], const void *bytes, size_t count)
-{
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < count; i++) { /* FNV-1a, twice from different beginnings */
-        digest[0] = (digest[0] ^ at[i]) * 1099511628211u;
-        digest[1] = (digest[1] ^ at[i] ^ 0x5A) * 1099511628211u;
-    }
-}
-
 /* The list of records follows from the files; which of them are used, from the places. */
 static tn_status digest_source(const void *self, uint64_t digest[2], struct tn_error *error)
 {
     const struct tfrecord *source = self;
     (void)error;
-    digest[0] = 14695981039346656037u, digest[1] = ~digest[0];
+    digest_begin(digest);
     for (uint64_t i = 0; i < source->shard_count; i++) {
         const struct shard *shard = &source->shards[i];
-        mix(digest, shard->path, strlen(shard->path) + 1);
-        mix(digest, &shard->size, sizeof shard->size);
-        mix(digest, &shard->seconds, sizeof shard->seconds);
-        mix(digest, &shard->nanoseconds, sizeof shard->nanoseconds);
+        digest_text(digest, shard->path);
+        digest_number(digest, shard->size);
+        digest_number(digest, (uint64_t)shard->seconds);
+        digest_number(digest, (uint64_t)shard->nanoseconds);
     }
-    mix(digest, source->image, strlen(source->image) + 1);
+    digest_text(digest, source->image);
     for (uint64_t i = 0; i < source->place_count; i++) {
         const struct place *place = &source->places[i];
-        mix(digest, &place->offset, sizeof place->offset);
-        mix(digest, &place->shard, sizeof place->shard);
-        mix(digest, &place->label, sizeof place->label);
+        digest_number(digest, place->offset);
+        digest_number(digest, (uint64_t)place->shard << 32 | (uint32_t)place->label);
     }
     return TN_OK;
 }

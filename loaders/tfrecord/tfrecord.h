@@ -39,6 +39,9 @@ void record_reader_open_stream(struct record_reader *reader, record_pull pull, v
 /* `*more` = 0 at the end. TN_CORRUPT says record and byte. */
 tn_status record_reader_next(struct record_reader *reader, int *more, struct tn_error *error);
 void record_reader_close(struct record_reader *reader);
+/* pread until `count` bytes are there or the file ends, again after failures that may pass. */
+tn_status read_patiently(int descriptor, unsigned char *bytes, uint64_t count, uint64_t at, uint64_t *got,
+                         struct tn_error *error);
 /* Reads bytes whose place is known. */
 tn_status record_read_bytes(int descriptor, uint64_t offset, unsigned char *bytes, uint64_t count,
                             struct tn_error *error);

@@ -32,6 +32,24 @@ expect 0
 says "threads read ahead"
 check "the same weights, slow" cmp -s runs/undisturbed/checkpoints/best.h5 runs/slow/checkpoints/best.h5
 
+# From shards, at random and from front to back, plain and compressed; looking through them fails at times too.
+run pack data/train shards/plain --quiet --shards 3
+expect 0
+run pack data/train shards/gzip --quiet --shards 3 --compression gzip
+expect 0
+from() { # KIND NAME ARGUMENTS…
+    sed -e '/^\[source:train\]/,/^$/s|^type.*|type = tfrecord|' -e "/^\[source:train\]/,/^\$/s|^path.*|files = shards/$1/*.tfrecord|" tiny.ini >"$2.ini"
+    run train "$2.ini" experiment.name="$2" source:train.index=no "${@:3}"
+    expect 0
+    FAULTY_UNDER=$(realpath shards) FAULTY_COUNT=$work/count LD_PRELOAD=$shim run train "$2.ini" experiment.name="$2-faulty" \
+        source:train.index=no data.retry_pause=0.001 "${@:3}"
+    expect 0
+    check "the same weights: $2" cmp -s "runs/$2/checkpoints/best.h5" "runs/$2-faulty/checkpoints/best.h5"
+}
+from plain records
+from plain in-sequence source:train.io=sequential
+from gzip compressed data.io_threads=4
+
 # Every call fails: the policy of the sample.
 FAULTY_ERROR=1 faulty train tiny.ini experiment.name=gone data.retry_pause=0.001 data.retries=2
 expect 1

@@ -58,7 +58,7 @@ struct tn_option {
     double default_number;    /* INT, FLOAT, BOOL, ENUM (index); NaN = required */
     double minimum, maximum;  /* inclusive; of INT, FLOAT, each of SIZE and NUMBERS, BYTES, DURATION */
     const char *default_text; /* STRING, SIZE, BYTES, DURATION, LIST, NUMBERS; NULL = absent (field zero) */
-    const char *choices;      /* ENUM: "same|valid" */
+    const char *choices;      /* ENUM: "same|valid"; STRING that is a path: "none|memory|FILE", words that are none */
     const char *help;         /* one line, with the unit */
 };
 
@@ -84,6 +84,9 @@ struct tn_option {
     TN_OPTION_(TN_OPTION_STRING, TN_OPTION_IS_PATH, struct_, field_, 0, 0, 0, default_, NULL, help_)
 #define TN_PATH_REQUIRED(struct_, field_, help_) \
     TN_OPTION_(TN_OPTION_STRING, TN_OPTION_IS_PATH | TN_OPTION_IS_REQUIRED, struct_, field_, 0, 0, 0, NULL, NULL, help_)
+/* A word of `choices_` as it is ("none|memory|FILE": none, memory), or else a path. */
+#define TN_PATH_OR(struct_, field_, default_, choices_, help_) \
+    TN_OPTION_(TN_OPTION_STRING, TN_OPTION_IS_PATH, struct_, field_, 0, 0, 0, default_, choices_, help_)
 #define TN_ENUM(struct_, field_, default_index_, choices_, help_) \
     TN_OPTION_(TN_OPTION_ENUM, 0, struct_, field_, default_index_, 0, 0, NULL, choices_, help_)
 #define TN_SIZE(struct_, field_, default_text_, low_, high_, help_) \
