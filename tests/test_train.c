@@ -494,7 +494,11 @@ START_TEST(what_is_left_out_is_added)
                                            {"sparse", "sparse_categorical_crossentropy"},
                                            {"binary", "binary_crossentropy"},
                                            {"input", "mean_squared_error"},
-                                           {"none", ""}};
+                                           {"none", ""},
+                                           {"raw", "mean_squared_error"},
+                                           {"multi_label", "binary_crossentropy"}};
+    static const char *const metrics[] = {"accuracy",       "accuracy", "accuracy", "", "", "mean_absolute_error",
+                                          "binary_accuracy"};
     for (size_t i = 0; i < TN_COUNT_OF(modes); i++) {
         struct tn_config *config = NULL;
         struct tn_problems problems = {.items = NULL};
@@ -505,7 +509,7 @@ START_TEST(what_is_left_out_is_added)
         ck_assert_str_eq(type_in(config, "loss"), modes[i][1]);
         ck_assert_str_eq(type_in(config, "optimizer"), "adam");
         ck_assert_str_eq(type_in(config, "callback"), "csv_logger");
-        ck_assert_str_eq(type_in(config, "metric"), i < 3 ? "accuracy" : "");
+        ck_assert_str_eq(type_in(config, "metric"), metrics[i]);
         tn_config_close(&config);
         tn_problems_release(&problems);
     }

@@ -73,8 +73,8 @@ void tn_dataset_close(struct tn_dataset **dataset);
 const struct tn_source_info *tn_dataset_info(const struct tn_dataset *dataset);
 void tn_dataset_sample_name(const struct tn_dataset *dataset, uint64_t sample, char *text, size_t bytes);
 int32_t tn_dataset_channels(const struct tn_dataset *dataset);
-/* Floats of a sample's target: class_count for categorical, 1 for sparse and binary, image elements for input, 0 for
- * none. */
+/* Floats of a sample's target: class_count for categorical and multi_label, 1 for sparse and binary, image elements for
+ * input, as many as the source has for raw, 0 for none. */
 int32_t tn_dataset_target_count(const struct tn_dataset *dataset);
 /* TN_PIXEL_U8 when nothing needs float (uploads a quarter of the bytes), else TN_PIXEL_F32. Fixed by the augmentations.
  */

@@ -29,16 +29,16 @@ struct tn_buffer {
     size_t bytes;
 };
 
-/* What a worker's time goes into, while somebody wants to know (stages.c). */
-struct tn_stage_clock {
-    double at; /* tn_seconds_now() at the end of the last stage */
-    struct tn_stage_times times;
-};
-
 /* A picture in hand, and how many pixels of it a pixel of the target is. */
 struct tn_picture {
     struct tn_image image;
     double ratio_y, ratio_x;
+};
+
+/* What a worker's time goes into, while somebody wants to know (stages.c). */
+struct tn_stage_clock {
+    double at; /* tn_seconds_now() at the end of the last stage */
+    struct tn_stage_times times;
 };
 
 struct tn_worker {
@@ -135,5 +135,11 @@ static inline void tn_stage_end(struct tn_worker *worker, int32_t stage)
 
 /* memory of a buffer, at least `bytes`; NULL when there is none */
 void *tn_buffer_take(struct tn_buffer *buffer, size_t bytes);
+
+/* Whether a target has a number for each class. */
+static inline bool tn_one_for_each_class(int32_t class_mode)
+{
+    return class_mode == TN_CLASS_CATEGORICAL || class_mode == TN_CLASS_MULTI_LABEL;
+}
 
 #endif

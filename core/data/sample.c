@@ -346,7 +346,7 @@ static tn_status store_target(const struct tn_dataset *dataset, const struct tn_
     if (sample->label < 0 || (uint32_t)sample->label >= dataset->info.class_count)
         return tn_fail(error, TN_CORRUPT, "its class is number %d, and there are %u classes", (int)sample->label,
                        (unsigned)dataset->info.class_count);
-    if (mode == TN_CLASS_CATEGORICAL) {
+    if (tn_one_for_each_class(mode)) {
         memset(target, 0, (size_t)dataset->target_count * sizeof *target);
         target[sample->label] = 1;
     } else {

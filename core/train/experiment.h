@@ -37,14 +37,16 @@ struct tn_experiment {
     struct tn_network *network;
     const char *const *classes;
     uint32_t class_count;
-    const char *run_directory; /* run_folder/name, relative to the current directory */
+    const char *const *targets; /* names of the numbers that class_mode = raw gives */
+    uint32_t target_count;      /* 0 also where they are not known (prediction) */
+    const char *run_directory;  /* run_folder/name, relative to the current directory */
     struct tn_arena arena;
     uint32_t flags;                /* TN_OPEN_… */
     struct tn_experiment_own *own; /* of core/train alone */
 };
 
 /* Adds the sections that a Keras user expects to be there when the file leaves them out: loss by class_mode, adam,
- * accuracy for a cross-entropy, csv_logger. tn_experiment_open does it; here for those who print the experiment. */
+ * a metric that fits, csv_logger. tn_experiment_open does it; here for those who print the experiment. */
 tn_status tn_experiment_add_defaults(struct tn_config *config);
 
 /* Opens everything; problems collects all errors that can be found in one run. The network is planned, not yet
