@@ -362,15 +362,17 @@ static tn_status obtain(struct tn_worker *worker, uint64_t sample, struct tn_sam
     struct tn_size least = least_size(worker->dataset, worker->links);
     enum tn_cached cached = tn_cached_take(worker, sample, &least, read, picture);
     tn_status status = TN_OK;
-    if (cached == TN_CACHED_DECODED)
-        return TN_OK;
     if (cached == TN_CACHED_NOTHING)
         status = tn_sample_read(worker, sample, read, error);
+    tn_stage_end(worker, TN_STAGE_READ);
+    if (cached == TN_CACHED_DECODED)
+        return TN_OK;
     if (status == TN_OK)
         status = read->bytes || !read->image.pixels ? decode(worker, read, &least, picture, error)
                                                     : take_pixels(worker, read, picture, error);
     if (status == TN_OK && cached == TN_CACHED_NOTHING)
         tn_cached_keep(worker, sample, &least, read, picture);
+    tn_stage_end(worker, TN_STAGE_DECODE);
     return status;
 }
 
@@ -381,7 +383,9 @@ tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sam
     struct tn_sample read;
     struct tn_picture picture = {.ratio_y = 1};
     struct pending pending = NOTHING;
+    tn_stage_end(worker, TN_STAGE_READ); /* the wait for what is read ahead */
     tn_status status = draw_geometry(dataset, worker->links, epoch, sample, error);
+    tn_stage_end(worker, TN_STAGE_SAMPLE);
     if (status == TN_OK)
         status = obtain(worker, sample, &read, &picture, error);
     for (uint32_t i = 0; status == TN_OK && i < dataset->spec.augment_count; i++) {
@@ -394,5 +398,6 @@ tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sam
     if (status != TN_OK)
         return status;
     sample_into(dataset, &picture, &pending, dataset->pixel_type, image);
+    tn_stage_end(worker, TN_STAGE_SAMPLE);
     return store_target(dataset, &read, image, target, error);
 }

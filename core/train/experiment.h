@@ -69,6 +69,10 @@ tn_status tn_experiment_load_weights(struct tn_experiment *experiment, const cha
                                      size_t notes_bytes, struct tn_error *error);
 tn_status tn_experiment_save_weights(struct tn_experiment *experiment, const char *path, uint32_t flags,
                                      uint64_t iterations, double learning_rate, struct tn_error *error);
+/* Tells what arrays are in a weight file, without a network. `notes`: what else the format has to say of it. */
+tn_status tn_weight_file_list(struct tn_registry *registry, const char *path,
+                              void (*visit)(void *context, const struct tn_array_info *array), void *context,
+                              char *notes, size_t notes_bytes, struct tn_error *error);
 /* The dataset of [source:NAME], opened like validation data (no shuffle, no random augmentation); "validation" is also
  * what validation_split sets aside. Borrowed. */
 tn_status tn_experiment_source(struct tn_experiment *experiment, const char *name, struct tn_dataset **dataset,
@@ -76,6 +80,13 @@ tn_status tn_experiment_source(struct tn_experiment *experiment, const char *nam
 /* A dataset over a folder or one picture (for `tenon predict`), without labels. Caller closes. */
 tn_status tn_experiment_pictures(struct tn_experiment *experiment, const char *path, struct tn_dataset **dataset,
                                  struct tn_error *error);
+
+/* ---- advice.c ---- */
+/* Whether [data] has such a key. */
+bool tn_data_has_key(const char *key);
+/* Writes what would make the data quicker, of what this experiment does not do yet: keys of [data] and `tenon pack`.
+ * `stage`: enum tn_stage that takes most of the workers' time, -1 = unknown. "" when there is nothing. */
+void tn_experiment_advise(const struct tn_experiment *experiment, int32_t stage, char *text, size_t bytes);
 
 /* ---- train.c ---- */
 struct tn_progress { /* what the CLI draws; all of it read only */
