@@ -114,6 +114,18 @@ tn_status manifest_read(const void *self, void *worker, uint64_t index, struct t
 }
 
 /* Targets come from the table itself, so its text counts too. */
+/* Targets are kept with a picture: other columns, or another order of them, are other samples. */
+static void digest_targets(uint64_t digest[2], const struct manifest *manifest, uint64_t row)
+{
+    uint32_t bits;
+    for (uint32_t k = 0; manifest->numbers && k < manifest->target_count; k++) {
+        memcpy(&bits, &manifest->numbers[row * manifest->target_count + k], sizeof bits);
+        digest_number(digest, bits);
+    }
+    if (!manifest->numbers && manifest->target_count > 0)
+        digest_text(digest, manifest->table.text + manifest->rows[row].label);
+}
+
 tn_status manifest_digest(const void *self, uint64_t digest[2], struct tn_error *error)
 {
     const struct manifest *manifest = self;
@@ -127,6 +139,7 @@ tn_status manifest_digest(const void *self, uint64_t digest[2], struct tn_error 
             return status;
         digest_text(digest, path);
         digest_number(digest, (uint64_t)row->class_index);
+        digest_targets(digest, manifest, i);
         digest_file(digest, AT_FDCWD, path);
     }
     return TN_OK;
