@@ -26,7 +26,8 @@ void stage_arrange(struct stage *stage, const uint64_t *files, uint64_t count)
     pthread_mutex_lock(&stage->mutex);
     for (uint64_t i = 0; i < stage->count; i++) {
         stage->entries[i].position = UINT64_MAX;
-        stage->entries[i].given_up = 0;
+        if (stage->entries[i].given_up != FOR_GOOD)
+            stage->entries[i].given_up = 0;
     }
     for (uint64_t i = 0; i < count; i++)
         if (files[i] < stage->count && stage->entries[files[i]].position == UINT64_MAX) {
@@ -50,8 +51,10 @@ void stage_arrange(struct stage *stage, const uint64_t *files, uint64_t count)
 /* Reading has come to this file. */
 static void come_to(struct stage *stage, const struct entry *entry)
 {
+    if (!stage->arranged) /* set while nobody reads */
+        return;
     pthread_mutex_lock(&stage->mutex);
-    if (stage->arranged && entry->position < stage->needed && entry->position + 1 > stage->progress) {
+    if (entry->position < stage->needed && entry->position + 1 > stage->progress) {
         stage->progress = entry->position + 1;
         stage->idle = 0;
         pthread_cond_broadcast(&stage->moved);
@@ -83,14 +86,15 @@ int stage_kept_descriptor(const struct stage *stage, uint64_t file)
     return atomic_load(&stage->entries[file].kept);
 }
 
-void stage_reject(struct stage *stage, uint64_t file)
+int stage_reject(struct stage *stage, uint64_t file)
 {
     struct entry *entry = &stage->entries[file];
     pthread_mutex_lock(&stage->mutex);
-    if (atomic_load(&entry->whole)) {
+    int there = atomic_load(&entry->whole);
+    if (there) {
         copy_remove(&stage->copies, &entry->file);
         stage_set_whole(stage, entry, 0);
-        entry->given_up = 1;
+        entry->given_up = FOR_GOOD;
         if (stage->rejected++ == 0)
             stage_warn(stage, "the copy of %.400s was damaged; the original is read instead", entry->file.path);
         if (stage->rejected == MOST_REJECTED) {
@@ -102,6 +106,7 @@ void stage_reject(struct stage *stage, uint64_t file)
     if (kept >= 0)
         entry->rejected_kept = kept;
     pthread_mutex_unlock(&stage->mutex);
+    return there;
 }
 
 void stage_look(struct stage *stage, struct stage_state *state)

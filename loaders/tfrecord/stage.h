@@ -45,8 +45,9 @@ void stage_arrange(struct stage *stage, const uint64_t *files, uint64_t count);
 int stage_descriptor(struct stage *stage, uint64_t file);
 /* With keeps_open: the same without a system call or a lock; the descriptor stays the stage's.  [worker] */
 int stage_kept_descriptor(const struct stage *stage, uint64_t file);
-/* What the copy held was damaged: it is removed, and the original is to be read.  [worker] */
-void stage_reject(struct stage *stage, uint64_t file);
+/* What the copy held was damaged: it is removed and not made again in this run, and the original is to be read. 1 when
+ * there was a copy.  [worker] */
+int stage_reject(struct stage *stage, uint64_t file);
 void stage_look(struct stage *stage, struct stage_state *state);
 
 #endif

@@ -6,13 +6,15 @@
 
 #include "copies.h"
 
+enum { FOR_GOOD = 2 };
+
 struct entry {
     struct stage_file file;
     uint64_t position; /* in the order */
     atomic_int whole;  /* a copy is there */
     atomic_int kept;   /* descriptor of it, or -1 */
     int rejected_kept; /* one that was given up, or -1; readers may still be at it */
-    int given_up;      /* not copied before the next order */
+    int given_up;      /* not copied before the next order, or never more */
 };
 
 /* The mutex guards all but `whole` and `kept`, which readers look at without it. */
