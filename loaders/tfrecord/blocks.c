@@ -15,13 +15,11 @@
 
 #include "shards.h"
 
-enum { BLOCK_BYTES = 1 << 20, LEAST_SLOTS = 4 };
-
 enum state { EMPTY, LOADING, READY };
 
 struct slot {
     enum state state;
-    uint32_t shard, readers;
+    uint32_t shard, readers, version;
     uint64_t number, used; /* of the block; when it was last used */
     uint64_t count;        /* bytes; less than a whole block at the end of a shard */
     uint64_t left;         /* records in it that were not read yet */
@@ -32,7 +30,7 @@ struct slot {
 struct stream {
     struct inflater *inflater;
     int descriptor, busy;
-    uint32_t shard;
+    uint32_t shard, version;
     uint64_t next, used;
 };
 
@@ -40,38 +38,17 @@ struct blocks {
     const struct tfrecord *source;
     struct slot *slots;
     struct stream *streams;
+    /* [shard_count]; only with a stage */
+    struct origin {
+        uint32_t version; /* of its blocks: those of an earlier one came from a damaged copy */
+        int staged;       /* a copy was read since */
+    } * origins;
     uint64_t slot_count, stream_count, clock;
     unsigned char *memory;
     uint64_t waiting; /* threads */
     pthread_mutex_t mutex;
     pthread_cond_t moved;
 };
-
-/* ---- size ---- */
-
-/* Blocks that a window of the shuffle, and the beginning of the next one, can touch. */
-static uint64_t slots_needed(const struct tfrecord *source)
-{
-    uint64_t bytes = 0, strands = (uint64_t)source->interleave, all = 0;
-    for (uint64_t i = 0; i < source->shard_count; i++) {
-        bytes += source->shards[i].end;
-        all += source->shards[i].end / BLOCK_BYTES + 1;
-    }
-    double mean = (double)bytes / (double)(source->place_count ? source->place_count : 1);
-    double run = (double)source->shuffle_window / (double)strands * mean;
-    double slots = (double)strands * (1.25 * run / BLOCK_BYTES + 3);
-    if (slots > (double)all)
-        slots = (double)all;
-    return slots < LEAST_SLOTS ? LEAST_SLOTS : (uint64_t)slots;
-}
-
-static uint64_t longest_record(const struct tfrecord *source)
-{
-    uint64_t most = 0;
-    for (uint64_t i = 0; i < source->place_count; i++)
-        most = source->places[i].length > most ? source->places[i].length : most;
-    return most;
-}
 
 tn_status blocks_open(struct tfrecord *source, struct tn_error *error)
 {
@@ -82,12 +59,13 @@ tn_status blocks_open(struct tfrecord *source, struct tn_error *error)
     blocks->source = source;
     (void)pthread_mutex_init(&blocks->mutex, NULL);
     (void)pthread_cond_init(&blocks->moved, NULL);
-    blocks->slot_count = slots_needed(source) + longest_record(source) / BLOCK_BYTES;
+    blocks->slot_count = blocks_needed(source);
     blocks->stream_count = 2 * (uint64_t)source->interleave + 1;
     blocks->slots = calloc((size_t)blocks->slot_count, sizeof *blocks->slots);
     blocks->streams = calloc((size_t)blocks->stream_count, sizeof *blocks->streams);
+    blocks->origins = calloc((size_t)source->shard_count, sizeof *blocks->origins);
     blocks->memory = malloc((size_t)blocks->slot_count * BLOCK_BYTES);
-    if (!blocks->slots || !blocks->streams || !blocks->memory)
+    if (!blocks->slots || !blocks->streams || !blocks->origins || !blocks->memory)
         return tn_fail(error, TN_NO_MEMORY,
                        "no memory for %llu blocks of 1 MiB: a smaller shuffle_window or interleave needs less",
                        (unsigned long long)blocks->slot_count);
@@ -115,6 +93,7 @@ void blocks_close(struct blocks *blocks)
     pthread_mutex_destroy(&blocks->mutex);
     free(blocks->memory);
     free(blocks->streams);
+    free(blocks->origins);
     free(blocks->slots);
     free(blocks);
 }
@@ -142,34 +121,10 @@ static void tell_move(struct blocks *blocks)
 static struct slot *find(struct blocks *blocks, uint32_t shard, uint64_t number)
 {
     for (uint64_t i = 0; i < blocks->slot_count; i++)
-        if (blocks->slots[i].state != EMPTY && blocks->slots[i].number == number && blocks->slots[i].shard == shard)
+        if (blocks->slots[i].state != EMPTY && blocks->slots[i].number == number && blocks->slots[i].shard == shard &&
+            blocks->slots[i].version == blocks->origins[shard].version)
             return &blocks->slots[i];
     return NULL;
-}
-
-/* First of the shard's places whose record ends behind `offset`. */
-static uint64_t first_behind(const struct tfrecord *source, uint32_t shard, uint64_t offset)
-{
-    uint64_t low = source->starts[shard], high = source->starts[shard + 1];
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-        const struct place *place = &source->places[middle];
-        if (place->offset + place->length + RECORD_TAIL <= offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-/* Records that lie in the block, in whole or in part. */
-static uint64_t records_in(const struct tfrecord *source, uint32_t shard, uint64_t number)
-{
-    uint64_t first = first_behind(source, shard, number * BLOCK_BYTES), end = (number + 1) * BLOCK_BYTES;
-    uint64_t last = first_behind(source, shard, end);
-    if (last < source->starts[shard + 1] && source->places[last].offset < end)
-        last++; /* the one that goes on in the next block */
-    return last - first;
 }
 
 /* Which of two loaded slots to give up. */
@@ -199,6 +154,7 @@ static struct slot *claim(struct blocks *blocks, uint32_t shard, uint64_t number
         return NULL;
     best->state = LOADING;
     best->shard = shard;
+    best->version = blocks->origins[shard].version;
     best->number = number;
     best->left = records_in(blocks->source, shard, number);
     best->used = ++blocks->clock;
@@ -223,11 +179,25 @@ static void settle(struct blocks *blocks, struct slot *slot, int good)
 
 /* ---- loading; called with the mutex held, works without it ---- */
 
-static tn_status read_plain(const struct shard *shard, struct slot *slot, struct tn_error *error)
+/* Of the staged copy, where there is one. Without the mutex. */
+static tn_status open_shard(struct blocks *blocks, uint32_t shard, int *descriptor, struct tn_error *error)
 {
+    struct stage *stage = blocks->source->staged;
+    *descriptor = stage ? stage_descriptor(stage, shard) : -1;
+    if (*descriptor < 0)
+        return shard_reopen(&blocks->source->shards[shard], descriptor, error);
+    pthread_mutex_lock(&blocks->mutex);
+    blocks->origins[shard].staged = 1;
+    pthread_mutex_unlock(&blocks->mutex);
+    return TN_OK;
+}
+
+static tn_status read_plain(struct blocks *blocks, struct slot *slot, struct tn_error *error)
+{
+    const struct shard *shard = &blocks->source->shards[slot->shard];
     uint64_t at = slot->number * BLOCK_BYTES, left = shard->size > at ? shard->size - at : 0;
-    int descriptor = shard->descriptor;
-    tn_status status = descriptor < 0 ? shard_reopen(shard, &descriptor, error) : TN_OK;
+    int descriptor = blocks->source->staged ? -1 : shard->descriptor;
+    tn_status status = descriptor < 0 ? open_shard(blocks, slot->shard, &descriptor, error) : TN_OK;
     slot->count = left < BLOCK_BYTES ? left : BLOCK_BYTES;
     if (status == TN_OK)
         status = record_read_bytes(descriptor, at, slot->bytes, slot->count, error);
@@ -249,7 +219,7 @@ static tn_status load_plain(struct blocks *blocks, uint32_t shard, uint64_t numb
         return TN_OK;
     }
     pthread_mutex_unlock(&blocks->mutex);
-    tn_status status = read_plain(&blocks->source->shards[shard], slot, error);
+    tn_status status = read_plain(blocks, slot, error);
     pthread_mutex_lock(&blocks->mutex);
     settle(blocks, slot, status == TN_OK);
     return status;
@@ -264,7 +234,7 @@ static struct stream *take_stream(struct blocks *blocks, uint32_t shard, uint64_
         if (stream->busy && stream->shard == shard)
             return NULL; /* somebody is on the way, perhaps to this very block */
         if (stream->inflater && stream->shard == shard) {
-            if (stream->next > number) /* has passed it: begins anew */
+            if (stream->next > number || stream->version != blocks->origins[shard].version) /* begins anew */
                 close_stream(stream);
             return stream;
         }
@@ -276,12 +246,13 @@ static struct stream *take_stream(struct blocks *blocks, uint32_t shard, uint64_
     return unused;
 }
 
-static tn_status begin_stream(struct stream *stream, const struct shard *shard, struct tn_error *error)
+static tn_status begin_stream(struct blocks *blocks, struct stream *stream, struct tn_error *error)
 {
-    tn_status status = shard_reopen(shard, &stream->descriptor, error);
+    tn_status status = open_shard(blocks, stream->shard, &stream->descriptor, error);
     if (status != TN_OK)
         return status;
-    status = inflater_open(&stream->inflater, stream->descriptor, shard->compression, error);
+    status =
+        inflater_open(&stream->inflater, stream->descriptor, blocks->source->shards[stream->shard].compression, error);
     if (status != TN_OK)
         (void)close(stream->descriptor);
     stream->next = 0;
@@ -294,6 +265,7 @@ static tn_status inflate_to(struct blocks *blocks, struct stream *stream, uint64
     tn_status status = TN_OK;
     while (status == TN_OK && stream->next <= number) {
         struct slot *slot = claim_or_wait(blocks, stream->shard, stream->next);
+        slot->version = stream->version;
         pthread_mutex_unlock(&blocks->mutex);
         status = inflater_read(stream->inflater, slot->bytes, BLOCK_BYTES, &slot->count, error);
         pthread_mutex_lock(&blocks->mutex);
@@ -317,8 +289,9 @@ static tn_status load_compressed(struct blocks *blocks, uint32_t shard, uint64_t
     stream->shard = shard;
     stream->used = ++blocks->clock;
     if (!stream->inflater) {
+        stream->version = blocks->origins[shard].version;
         pthread_mutex_unlock(&blocks->mutex);
-        status = begin_stream(stream, &blocks->source->shards[shard], error);
+        status = begin_stream(blocks, stream, error);
         pthread_mutex_lock(&blocks->mutex);
     }
     if (status == TN_OK)
@@ -378,4 +351,33 @@ tn_status blocks_read(struct blocks *blocks, uint32_t shard, uint64_t offset, un
         done += step;
     }
     return TN_OK;
+}
+
+/* ---- damaged copies ---- */
+
+uint32_t blocks_version(struct blocks *blocks, uint32_t shard)
+{
+    if (!blocks->source->staged)
+        return 0;
+    pthread_mutex_lock(&blocks->mutex);
+    uint32_t version = blocks->origins[shard].version;
+    pthread_mutex_unlock(&blocks->mutex);
+    return version;
+}
+
+int blocks_renounce(struct blocks *blocks, uint32_t shard, uint32_t version)
+{
+    if (!blocks->source->staged)
+        return 0;
+    pthread_mutex_lock(&blocks->mutex);
+    struct origin *origin = &blocks->origins[shard];
+    int again = origin->version != version; /* somebody else did */
+    if (!again && origin->staged) {
+        (void)stage_reject(blocks->source->staged, shard);
+        origin->version++;
+        origin->staged = 0;
+        again = 1;
+    }
+    pthread_mutex_unlock(&blocks->mutex);
+    return again;
 }
