@@ -10,7 +10,7 @@ configure = mkdir -p $(1) && { cmake $$([ -f $(1)/CMakeCache.txt ] || echo "$(ni
 	{ cat $(1)/configure.log; echo "Something is missing: bash .ci/install-packages"; exit 1; }; }
 build = cmake --build $(1) --parallel $(JOBS)
 
-.PHONY: all demo check test check-golden check-asan check-tsan check-valgrind bench bench-data lint format docs install clean help packages
+.PHONY: all demo check test check-golden check-asan check-tsan check-valgrind check-fuzz fuzz fuzzers bench bench-data lint format docs install clean help packages
 
 all:
 	@$(call configure,$(BUILD),-DCMAKE_INSTALL_PREFIX=$(PREFIX) -DTENON_TESTS=OFF)
@@ -19,10 +19,11 @@ all:
 help:
 	@echo "make                build into $(BUILD)/"
 	@echo "make demo           draw a data set, train on it, show predictions"
-	@echo "make check          warnings as errors, format, valgrind, sanitizers, tests, examples, golden suites"
+	@echo "make check          warnings as errors, format, valgrind, sanitizers, fuzzers, tests, examples, golden suites"
 	@echo "make test           the tests alone"
 	@echo "make check-golden FIXTURES=DIR   the golden suites on a folder of fixtures"
-	@echo "make check-asan | check-tsan | check-valgrind   one of the parts"
+	@echo "make check-asan | check-tsan | check-valgrind | check-fuzz   one of the parts"
+	@echo "make fuzz SECONDS=60 [FUZZERS='jpeg config']   each fuzzer that long; what they find goes on from run to run"
 	@echo "make bench          the training step against the peers, where they are installed"
 	@echo "make bench-data     reading, decoding and augmenting against the peers"
 	@echo "make lint | format | docs"
@@ -45,6 +46,7 @@ check:
 	@bash tests/valgrind.sh $(BUILD)/check
 	@$(MAKE) --no-print-directory check-asan
 	@$(MAKE) --no-print-directory check-tsan
+	@$(MAKE) --no-print-directory check-fuzz
 	@cd $(BUILD)/check && ctest --output-on-failure --no-tests=error
 
 test: packages
@@ -73,6 +75,17 @@ check-valgrind: packages
 	@$(call configure,$(BUILD)/check,-DTENON_WERROR=ON -DTENON_TESTS=ON)
 	@$(call build,$(BUILD)/check)
 	@bash tests/valgrind.sh $(BUILD)/check
+
+# Undefined behaviour, memory and leaks are watched; clang's libFuzzer drives. What is found stays in $(BUILD)/fuzz/found.
+fuzzers:
+	@bash .ci/install-packages check
+	@bash tests/fuzz/build.sh $(BUILD)/fuzz
+
+check-fuzz: fuzzers
+	@bash tests/fuzz/fuzz.sh $(BUILD)/fuzz $(or $(SECONDS),4) --fresh
+
+fuzz: fuzzers
+	@bash tests/fuzz/fuzz.sh $(BUILD)/fuzz $(or $(SECONDS),60) $(FUZZERS)
 
 bench: packages all
 	@bash tests/bench/bench.sh $(BUILD)

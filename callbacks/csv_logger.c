@@ -1,7 +1,9 @@
 /* csv_logger: a row of numbers for each epoch; Keras' CSVLogger: columns epoch (from 0) and the logged names in order,
- * lines end in CR LF, a run without validation gets its val_ columns filled with NA.
+ * lines end in CR LF, a run without validation gets its val_ columns filled with NA. Behind Keras' columns stands how
+ * fast the epoch was, and what it waited for.
  */
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -10,19 +12,25 @@
 
 struct csv_logger {
     const char *filename, *separator;
-    int32_t append;
+    int32_t append, throughput;
     /* state */
     FILE *file;
     char path[1024];
     char (*columns)[128]; /* fixed by the first epoch */
     uint32_t column_count;
     int32_t header_wanted;
+    int32_t speed_wanted; /* the columns of throughput; known runs only, and not where an older file goes on without */
 };
+
+static const char *const speed_columns[] = {"images_per_second", "input_wait"};
 
 static const struct tn_option csv_logger_options[] = {
     TN_STRING(struct csv_logger, filename, "log.csv", "file to write; relative: in the run directory"),
     TN_STRING(struct csv_logger, separator, ",", "one character between columns"),
     TN_BOOL(struct csv_logger, append, 0, "go on with an existing file instead of emptying it"),
+    TN_BOOL(struct csv_logger, throughput, 1,
+            "two more columns at the end: images_per_second, and input_wait, the share of the time spent waiting for "
+            "pictures; no = Keras' columns only"),
     TN_END,
 };
 
@@ -54,6 +62,17 @@ static tn_status finish(struct csv_logger *logger, struct tn_error *error)
     return failed ? refuse(logger, error) : TN_OK;
 }
 
+/* Whether a file that is gone on with has the columns of throughput. */
+static int32_t has_speed(const char *path)
+{
+    char head[4096];
+    FILE *file = fopen(path, "r");
+    int32_t has = file && fgets(head, sizeof head, file) && strstr(head, speed_columns[0]);
+    if (file)
+        (void)fclose(file);
+    return has;
+}
+
 static tn_status run_begin(struct csv_logger *logger, const struct tn_run *run, struct tn_error *error)
 {
     const char *between = logger->filename[0] == '/' ? "" : "/";
@@ -65,6 +84,8 @@ static tn_status run_begin(struct csv_logger *logger, const struct tn_run *run, 
     if (length < 0 || (size_t)length >= sizeof logger->path)
         return tn_fail(error, TN_INVALID, "filename: %s in %s is too long", logger->filename, run->directory);
     logger->header_wanted = !logger->append || stat(logger->path, &known) != 0 || known.st_size == 0;
+    logger->speed_wanted = logger->throughput && run->size >= offsetof(struct tn_run, input_wait) + sizeof(double) &&
+                           (logger->header_wanted || has_speed(logger->path));
     logger->file = fopen(logger->path, logger->append ? "a" : "w");
     return logger->file ? TN_OK : refuse(logger, error);
 }
@@ -104,10 +125,15 @@ static void put_text(const struct csv_logger *logger, const char *text)
 
 static void put_header(const struct csv_logger *logger)
 {
+    int columns = logger->speed_wanted ? (int)(sizeof speed_columns / sizeof *speed_columns) : 0;
     (void)fputs("epoch", logger->file);
     for (uint32_t i = 0; i < logger->column_count; i++) {
         (void)fputs(logger->separator, logger->file);
         put_text(logger, logger->columns[i]);
+    }
+    for (int i = 0; i < columns; i++) {
+        (void)fputs(logger->separator, logger->file);
+        put_text(logger, speed_columns[i]);
     }
     (void)fputs("\r\n", logger->file);
 }
@@ -117,6 +143,8 @@ static tn_status epoch_end(struct csv_logger *logger, const struct tn_run *run, 
     if (!logger->file)
         return TN_OK;
     if (!logger->columns) {
+        if (logger->header_wanted && logger->speed_wanted)
+            logger->speed_wanted = run->images_per_second > 0;
         tn_status status = choose_columns(logger, run, error);
         if (status != TN_OK)
             return status;
@@ -132,6 +160,9 @@ static tn_status epoch_end(struct csv_logger *logger, const struct tn_run *run, 
         (void)fputs(logger->separator, logger->file);
         (void)fputs(text, logger->file);
     }
+    if (logger->speed_wanted)
+        (void)fprintf(logger->file, "%s%.1f%s%.4f", logger->separator, run->images_per_second, logger->separator,
+                      run->input_wait);
     (void)fputs("\r\n", logger->file);
     return fflush(logger->file) != 0 || ferror(logger->file) ? refuse(logger, error) : TN_OK;
 }

@@ -20,7 +20,7 @@ asan)
     ;;
 tsan)
     export TSAN_OPTIONS=halt_on_error=1:die_after_fork=0
-    TENON_SLOW=1 ctest --output-on-failure --no-tests=error -R '^test_(data|directory|codec|tfrecord|reading|cache|cli_pack)'
+    TENON_SLOW=1 ctest --output-on-failure --no-tests=error -R '^test_(data|directory|codec|tfrecord|reading|cache|stages|cli_pack|cli_inspect)'
     ;;
 *)
     echo "usage: sanitized.sh asan|tsan BUILD" >&2

@@ -402,7 +402,8 @@ static char *read_whole(const char *path)
     return data;
 }
 
-static void log_two_epochs(const char *folder, const char *keys, bool validation, const char *wanted)
+/* `speed`: images per second of the first epoch; the second has twice that. 0 = unknown. */
+static void log_epochs_at(double speed, const char *folder, const char *keys, bool validation, const char *wanted)
 {
     struct made made;
     struct fake fake;
@@ -418,6 +419,8 @@ static void log_two_epochs(const char *folder, const char *keys, bool validation
         fake_log(&fake, "loss", 1.0 / (number + 1), TN_DIRECTION_DOWN);
         if (validation)
             fake_log(&fake, "val_loss", 1e-7, TN_DIRECTION_DOWN);
+        fake.run.images_per_second = speed * (number + 1);
+        fake.run.input_wait = 0.25 * (number + 1);
         ck_assert_int_eq(tell(&made, &fake, TN_EPOCH_END, &error), TN_OK);
     }
     ck_assert_int_eq(tell(&made, &fake, TN_RUN_END, &error), TN_OK);
@@ -427,6 +430,34 @@ static void log_two_epochs(const char *folder, const char *keys, bool validation
     ck_assert_str_eq(text, wanted);
     free(text);
 }
+
+static void log_two_epochs(const char *folder, const char *keys, bool validation, const char *wanted)
+{
+    log_epochs_at(0, folder, keys, validation, wanted);
+}
+
+/* Behind Keras' columns, unless they are not wanted, or an older file goes on that has not got them. */
+START_TEST(throughput_stands_at_the_end)
+{
+    char folder[] = "/tmp/tenon-csv-XXXXXX", path[64];
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/log.csv", folder);
+    log_epochs_at(1000, folder, "type = csv_logger\n", true,
+                  "epoch,accuracy,loss,val_loss,images_per_second,input_wait\r\n"
+                  "0,0.1,1.0,1e-07,1000.0,0.2500\r\n1,0.2,0.5,1e-07,2000.0,0.5000\r\n");
+    log_epochs_at(20, folder, "type = csv_logger\nappend = yes\n", true,
+                  "epoch,accuracy,loss,val_loss,images_per_second,input_wait\r\n"
+                  "0,0.1,1.0,1e-07,1000.0,0.2500\r\n1,0.2,0.5,1e-07,2000.0,0.5000\r\n"
+                  "0,0.1,1.0,1e-07,20.0,0.2500\r\n1,0.2,0.5,1e-07,40.0,0.5000\r\n");
+    log_epochs_at(1000, folder, "type = csv_logger\nthroughput = no\n", true,
+                  "epoch,accuracy,loss,val_loss\r\n0,0.1,1.0,1e-07\r\n1,0.2,0.5,1e-07\r\n");
+    log_epochs_at(1000, folder, "type = csv_logger\nappend = yes\n", true,
+                  "epoch,accuracy,loss,val_loss\r\n0,0.1,1.0,1e-07\r\n1,0.2,0.5,1e-07\r\n"
+                  "0,0.1,1.0,1e-07\r\n1,0.2,0.5,1e-07\r\n");
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
 
 START_TEST(rows_are_those_of_keras)
 {
@@ -459,6 +490,7 @@ int main(void)
     tcase_add_test(tests, a_value_that_is_not_there);
     tcase_add_test(tests, only_restoring_keeps_weights);
     tcase_add_test(tests, rows_are_those_of_keras);
+    tcase_add_test(tests, throughput_stands_at_the_end);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

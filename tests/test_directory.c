@@ -59,7 +59,7 @@ static void check_says(const char *text, const char *part)
 }
 
 static const char *const usual[] = {"b/2.jpg",      "b/10.JPG",      "b/notes.txt",  "a/z.png",
-                                    "a/sub/p.jpeg", "a/.hidden.jpg", ".ipynb/x.jpg", "a/q.tif",
+                                    "a/sub/p.jpeg", "a/.hidden.jpg", ".ipynb/x.jpg", "a/q.heic",
                                     "a/r.gif",      "loose.jpg",     "a/.git/1.jpg", NULL};
 
 START_TEST(hidden_and_foreign_files_are_left_out_with_one_line)
@@ -71,7 +71,7 @@ START_TEST(hidden_and_foreign_files_are_left_out_with_one_line)
     check_names(&tree, expected);
     check_says(tree.log, "4 pictures");
     check_says(tree.log, "3 hidden");
-    check_says(tree.log, "2 pictures without a codec (1 .gif, 1 .tif)");
+    check_says(tree.log, "2 pictures without a codec (1 .gif, 1 .heic)");
     check_says(tree.log, "1 picture outside of class folders");
     check_says(tree.log, "1 other file");
     ck_assert_ptr_eq(strchr(tree.log, '\n'), strrchr(tree.log, '\n')); /* one line */

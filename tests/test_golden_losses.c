@@ -34,6 +34,8 @@ static const char *torch_type(struct golden_case *item, struct golden_options *o
         return NULL;
     if (is(op, "mse"))
         return "mean_squared_error";
+    if (is(op, "l1"))
+        return "mean_absolute_error";
     golden_option(options, "from_logits", "yes");
     if (is(op, "bce_logits"))
         return "binary_crossentropy";

@@ -24,7 +24,8 @@ static const char *type_name(const char *op)
                                            {"Recall", "recall"},
                                            {"AUC", "auc"},
                                            {"MeanSquaredError", "mean_squared_error"},
-                                           {"MeanAbsoluteError", "mean_absolute_error"}};
+                                           {"MeanAbsoluteError", "mean_absolute_error"},
+                                           {"RootMeanSquaredError", "root_mean_squared_error"}};
     for (size_t i = 0; i < TN_COUNT_OF(names); i++)
         if (is(op, names[i][0]))
             return names[i][1];
@@ -126,7 +127,8 @@ END_TEST
 START_TEST(accuracy_chooses_by_the_shapes)
 {
     static const float scores[] = {0.1f, 0.7f, 0.2f, 0.5f, 0.3f, 0.2f}, numbers[] = {1, 2};
-    static const float one_hot[] = {0, 1, 0, 1, 0, 0}, yes_no[] = {0, 1, 1, 1, 0, 0}, ones[] = {0.5f, 0.51f};
+    static const float one_hot[] = {0, 1, 0, 1, 0, 0}, yes_no[] = {0, 1, 1, 1, 0, 0}, several[] = {0, 1, 1, 0, 1, 0},
+                       ones[] = {0.5f, 0.51f};
     static const struct {
         struct tn_metric_batch batch;
         double value;
@@ -136,6 +138,14 @@ START_TEST(accuracy_chooses_by_the_shapes)
         {{.batch = 6, .classes = 1, .target_count = 1, .prediction = scores, .target = yes_no}, 4.0 / 6},
         {{.batch = 2, .classes = 1, .target_count = 1, .sparse = 1, .prediction = ones, .target = yes_no},
          1.0}, /* 0.5 is no */
+        {{.size = sizeof(struct tn_metric_batch),
+          .batch = 2,
+          .classes = 3,
+          .target_count = 3,
+          .prediction = scores,
+          .target = several,
+          .multi_label = 1},
+         4.0 / 6}, /* each output by itself: yes where it is above 0.5 */
     };
     struct golden_rig rig;
     struct golden_options none = {0};
@@ -153,12 +163,52 @@ START_TEST(accuracy_chooses_by_the_shapes)
 }
 END_TEST
 
+/* Two samples of two numbers, worked out by hand: errors 1, -2 and 3, 0, weights 1 and 3. */
+START_TEST(errors_by_hand)
+{
+    static const float predicted[] = {2, 1, 8, 5}, wanted[] = {1, 3, 5, 5}, weights[] = {1, 3};
+    static const struct {
+        const char *name;
+        const float *weight;
+        double value;
+    } cases[] = {
+        {"mean_squared_error", NULL, 3.5},
+        {"mean_squared_error", weights, 4.0}, /* (1 * 2.5 + 3 * 4.5) / 4 */
+        {"mean_absolute_error", NULL, 1.5},
+        {"mean_absolute_error", weights, 1.5},
+        {"root_mean_squared_error", NULL, 1.8708286933869707},
+        {"root_mean_squared_error", weights, 2.0},
+    };
+    struct golden_rig rig;
+    struct golden_options none = {0};
+    struct golden_instance made;
+    double state[8] = {0};
+    struct tn_metric_batch batch = {.size = sizeof batch,
+                                    .batch = 2,
+                                    .classes = 2,
+                                    .target_count = 2,
+                                    .prediction = predicted,
+                                    .target = wanted,
+                                    .weight = cases[_i].weight};
+    golden_rig_open(&rig, false);
+    ck_assert_msg(golden_instance_open(&rig, TN_METRIC, cases[_i].name, &none, &made), "%s", made.reason);
+    const struct tn_metric *metric = (const struct tn_metric *)(const void *)made.instance->type;
+    ck_assert_uint_le(metric->state_size, sizeof state);
+    metric->update(made.instance->self, state, &batch);
+    ck_assert_double_eq_tol(metric->value(made.instance->self, state), cases[_i].value, 1e-12);
+    ck_assert_int_eq(metric->direction, TN_DIRECTION_DOWN);
+    golden_instance_close(&made);
+    golden_rig_close(&rig);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("golden metrics");
     TCase *metrics = tcase_create("metrics");
     tcase_add_test(metrics, metrics_are_those_of_keras);
-    tcase_add_loop_test(metrics, accuracy_chooses_by_the_shapes, 0, 4);
+    tcase_add_loop_test(metrics, accuracy_chooses_by_the_shapes, 0, 5);
+    tcase_add_loop_test(metrics, errors_by_hand, 0, 6);
     suite_add_tcase(suite, metrics);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);

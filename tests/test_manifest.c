@@ -229,7 +229,44 @@ START_TEST(a_picture_may_have_several_classes)
     ck_assert_msg(strstr(list.rig.error.text, "list.csv:4: `blue`") != NULL, "%s", list.rig.error.text);
     rig_close(&list.rig);
     ck_assert_int_ne(look(&list, "list.csv", "class_mode = sparse", "label_separator = |"), TN_OK);
+    rig_close(&list.rig);
+    ck_assert_int_eq(look(&list, "list.csv", "class_mode = multi_label", "label_separator = |"), TN_OK);
+    check_targets(&list, 3, (const float[]){1, 0, 1, 0, 0, 0, 1, 1, 0});
+    rig_close(&list.rig);
+    ck_assert_int_ne(look(&list, "list.csv", "class_mode = multi_label", ""), TN_OK);
+    ck_assert_msg(strstr(list.rig.error.text, "label_separator") != NULL, "%s", list.rig.error.text);
     drop(&list);
+}
+END_TEST
+
+START_TEST(columns_may_be_classes)
+{
+    const char *text = "filename,red,big\na/1.jpg,1,0\nb/1.jpg,0,0\na/2.jpg,0.5,1\n";
+    struct list list;
+    plant(&list, "list.csv", text);
+    ck_assert_msg(look(&list, "list.csv", "class_mode = multi_label", "label_column = red, big") == TN_OK, "%s",
+                  list.rig.error.text);
+    const struct tn_source_info *info = tn_dataset_info(list.rig.dataset);
+    ck_assert_uint_eq(info->class_count, 2);
+    ck_assert_str_eq(info->classes[0], "red"); /* as they stand, not sorted */
+    ck_assert_str_eq(info->classes[1], "big");
+    check_targets(&list, 2, (const float[]){1, 0, 0, 0, 0.5f, 1});
+    rig_close(&list.rig);
+    ck_assert_int_ne(look(&list, "list.csv", "class_mode = multi_label\nclasses = big, red", "label_column = red, big"),
+                     TN_OK);
+    ck_assert_msg(strstr(list.rig.error.text, "column 1 should be `big`") != NULL, "%s", list.rig.error.text);
+    rig_close(&list.rig);
+    /* Raw: the same columns as numbers, with their names. */
+    ck_assert_int_eq(look(&list, "list.csv", "class_mode = raw", "label_column = red, big"), TN_OK);
+    info = tn_dataset_info(list.rig.dataset);
+    ck_assert_uint_eq(info->class_count, 0);
+    ck_assert_str_eq(info->target_names[1], "big");
+    drop(&list);
+    check_refused("filename,x,y\na/1.jpg,1,2\nb/1.jpg,1,1\n", "class_mode = multi_label", "label_column = x, y",
+                  "list.csv:2: 2 in column `y` is outside of 0 to 1");
+    check_refused("filename,x\na/1.jpg,red\n", "class_mode = raw", "", "list.csv:2: `red`");
+    check_refused("filename,x\na/1.jpg,1\n", "class_mode = raw", "labels = class",
+                  "labels = class does not go with it");
 }
 END_TEST
 
@@ -367,6 +404,7 @@ static Suite *make_suite(void)
     tcase_add_test(scan, a_zero_byte_is_no_text);
     tcase_add_test(scan, columns_of_numbers_are_targets);
     tcase_add_test(scan, a_picture_may_have_several_classes);
+    tcase_add_test(scan, columns_may_be_classes);
     tcase_add_test(scan, pictures_come_into_batches);
     tcase_add_test(scan, noise_never_crashes);
     tcase_add_test(scan, a_digest_tells_changes_of_pictures_and_list);

@@ -1,4 +1,4 @@
-/* test_orientation.c: EXIF orientation of photos, and JPEGs with too many scans. */
+/* test_orientation.c: EXIF orientation of photos (JPEG, PNG, WebP), and JPEGs with too many scans. */
 #include "codec_rig.h"
 #include "data_golden.h"
 
@@ -62,6 +62,54 @@ START_TEST(orientation_is_read_and_damage_is_upright)
         count = make_exif(bytes, round % 2, 6);
         size_t length = round % 4 ? count : (size_t)tn_random_below(&random, count);
         for (int i = 0; i < 3; i++)
+            bytes[tn_random_below(&random, count)] = (unsigned char)tn_random_bits(&random);
+        unsigned char *copy = malloc(length ? length : 1); /* ends where its memory ends */
+        memcpy(copy, bytes, length);
+        int32_t found = tn_orientation_of(copy, length);
+        ck_assert(found >= 1 && found <= 8);
+        free(copy);
+    }
+}
+END_TEST
+
+/* The TIFF of make_exif() in the chunk of a PNG (`png`) or WebP, behind another chunk; returns the length. */
+static size_t make_chunks(unsigned char *bytes, bool png, bool prefixed, unsigned orientation)
+{
+    unsigned char exif[64];
+    size_t at = png ? 8 : 12;
+    const struct {
+        const char *name;
+        const void *content;
+        size_t length;
+    } chunks[] = {{png ? "IDAT" : "VP8X", "pixels1", 7},
+                  {png ? "eXIf" : "EXIF", exif + (prefixed ? 12 : 18), prefixed ? 32 : 26},
+                  {png ? "IEND" : "XMP ", "", 0}};
+    (void)make_exif(exif, png, orientation);
+    memcpy(bytes, png ? "\x89PNG\r\n\x1A\n" : "RIFF\0\0\0\0WEBP", at);
+    for (size_t i = 0; i < TN_COUNT_OF(chunks); i++) {
+        size_t length = chunks[i].length;
+        memset(bytes + at, 0, 8 + length + 4);
+        memcpy(bytes + at + (png ? 4 : 0), chunks[i].name, 4);
+        bytes[at + (png ? 3 : 4)] = (unsigned char)length;
+        memcpy(bytes + at + 8, chunks[i].content, length);
+        at += 8 + length + (png ? 4 : length & 1);
+    }
+    return at;
+}
+
+START_TEST(chunks_of_png_and_webp_have_orientations)
+{
+    unsigned char bytes[160];
+    struct tn_random random = tn_random_stream(18, 0);
+    for (int kind = 0; kind < 4; kind++)
+        for (unsigned o = 0; o < 10; o++) {
+            size_t count = make_chunks(bytes, kind & 1, kind & 2, o);
+            ck_assert_int_eq(tn_orientation_of(bytes, count), o >= 1 && o <= 8 ? (int)o : 1);
+        }
+    for (int round = 0; round < 40000; round++) {
+        size_t count = make_chunks(bytes, round & 1, round & 2, 6);
+        size_t length = round % 5 ? count : (size_t)tn_random_below(&random, count);
+        for (int i = 0; i < round % 4; i++)
             bytes[tn_random_below(&random, count)] = (unsigned char)tn_random_bits(&random);
         unsigned char *copy = malloc(length ? length : 1); /* ends where its memory ends */
         memcpy(copy, bytes, length);
@@ -174,6 +222,7 @@ static Suite *make_suite(void)
     tcase_set_timeout(codec, 60);
     tcase_add_test(codec, orientations_turn_as_pillow_does);
     tcase_add_test(codec, orientation_is_read_and_damage_is_upright);
+    tcase_add_test(codec, chunks_of_png_and_webp_have_orientations);
     tcase_add_test(codec, a_photo_is_turned_when_asked_for);
     tcase_add_test(codec, too_many_scans_are_refused);
     suite_add_tcase(suite, codec);

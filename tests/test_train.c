@@ -183,7 +183,16 @@ START_TEST(a_run_leaves_its_folder)
     ck_assert(file_has("runs/small/manifest.json", "\"tenon.layers.conv2d\""));
     ck_assert(file_has("runs/small/manifest.json", "\"seed\": 3"));
     log = read_whole("runs/small/log.csv");
-    ck_assert_int_eq(strncmp(log, "epoch,accuracy,loss,val_accuracy,val_loss\r\n0,", 45), 0);
+    static const char head[] = "epoch,accuracy,loss,val_accuracy,val_loss,images_per_second,input_wait\r\n0,";
+    ck_assert_int_eq(strncmp(log, head, strlen(head)), 0);
+    for (const char *end = strstr(log, "\r\n") + 2; (end = strstr(end, "\r\n")) != NULL; end += 2) {
+        const char *last = end;
+        double wait = -1;
+        while (*last != ',')
+            last--;
+        ck_assert_int_eq(sscanf(last, ",%lf", &wait), 1);
+        ck_assert(wait >= 0 && wait <= 1);
+    }
     ck_assert_ptr_nonnull(strstr(log, "\r\n1,"));
     free(log);
     ck_assert(!tn_path_exists("runs/small/lock"));
@@ -485,7 +494,11 @@ START_TEST(what_is_left_out_is_added)
                                            {"sparse", "sparse_categorical_crossentropy"},
                                            {"binary", "binary_crossentropy"},
                                            {"input", "mean_squared_error"},
-                                           {"none", ""}};
+                                           {"none", ""},
+                                           {"raw", "mean_squared_error"},
+                                           {"multi_label", "binary_crossentropy"}};
+    static const char *const metrics[] = {"accuracy",       "accuracy", "accuracy", "", "", "mean_absolute_error",
+                                          "binary_accuracy"};
     for (size_t i = 0; i < TN_COUNT_OF(modes); i++) {
         struct tn_config *config = NULL;
         struct tn_problems problems = {.items = NULL};
@@ -496,7 +509,7 @@ START_TEST(what_is_left_out_is_added)
         ck_assert_str_eq(type_in(config, "loss"), modes[i][1]);
         ck_assert_str_eq(type_in(config, "optimizer"), "adam");
         ck_assert_str_eq(type_in(config, "callback"), "csv_logger");
-        ck_assert_str_eq(type_in(config, "metric"), i < 3 ? "accuracy" : "");
+        ck_assert_str_eq(type_in(config, "metric"), metrics[i]);
         tn_config_close(&config);
         tn_problems_release(&problems);
     }

@@ -1,4 +1,5 @@
-/* bench.c: `tenon bench`: images per second of the data pipeline, of the computation, and of both together. */
+/* bench.c: `tenon bench`: images per second of the data pipeline and its stages, of the computation, and of both
+ * together; and which of them is the limit. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,12 @@ struct bench {
     double seconds;
     double pipeline, compute, train; /* images/s; 0 = not measured */
     double wait_share;               /* of the time of `train` */
+    /* of the pipeline: each stage alone */
+    double stages[TN_STAGES], shares[TN_STAGES]; /* images/s of one thread; share of the workers' time */
+    int32_t slowest;                             /* stage; -1 = not measured */
 };
+
+static const char *const stage_names[] = {"reading", "decoding", "sampling"};
 
 /* Batches for `seconds`, epoch after epoch; with a probe each one is trained on. The first batch of all is not counted:
  * threads start, files are opened. */
@@ -74,6 +80,36 @@ out:
     return status;
 }
 
+/* What the workers' time went into. A stage's rate is what a thread would do that does nothing else. */
+static void take_stages(struct bench *bench)
+{
+    const struct tn_dataset *dataset = bench->experiment->train;
+    struct tn_stage_times all = {0};
+    double seconds = 0;
+    for (int32_t i = 0; i < tn_dataset_workers(dataset); i++) {
+        struct tn_stage_times times = tn_dataset_stage_times(dataset, i);
+        all.samples += times.samples;
+        for (int stage = 0; stage < TN_STAGES; stage++)
+            all.seconds[stage] += times.seconds[stage];
+    }
+    bench->slowest = tn_dataset_slowest_stage(dataset);
+    for (int stage = 0; stage < TN_STAGES; stage++)
+        seconds += all.seconds[stage];
+    for (int stage = 0; stage < TN_STAGES; stage++) {
+        bench->stages[stage] = all.seconds[stage] > 0 ? (double)all.samples / all.seconds[stage] : 0;
+        bench->shares[stage] = seconds > 0 ? all.seconds[stage] / seconds : 0;
+    }
+}
+
+static tn_status pipeline(struct bench *bench, struct tn_error *error)
+{
+    tn_dataset_watch(bench->experiment->train, true);
+    tn_status status = stream(bench, NULL, &bench->pipeline, error);
+    take_stages(bench);
+    tn_dataset_watch(bench->experiment->train, false);
+    return status;
+}
+
 static int by_time(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -114,7 +150,7 @@ static tn_status measure(struct bench *bench, int32_t only, struct tn_error *err
     struct tn_probe probe = {.experiment = NULL};
     tn_status status = TN_OK;
     if (only == BENCH_ALL || only == BENCH_PIPELINE)
-        TN_TRY(status, stream(bench, NULL, &bench->pipeline, error), out);
+        TN_TRY(status, pipeline(bench, error), out);
     if (only == BENCH_PIPELINE)
         goto out;
     TN_TRY(status, tn_probe_open(&probe, bench->experiment, error), out);
@@ -127,11 +163,48 @@ out:
     return status;
 }
 
+/* ---- what it means ---- */
+
+/* Data is the limit where a run would wait for it a good part of its time. Workers and computation may take turns, so
+ * that is measured, and reckoned only where it was not. */
+static const char *find_limit(const struct bench *bench)
+{
+    bool waits = bench->train > 0 ? bench->wait_share >= 0.2 : bench->pipeline < 1.2 * bench->compute;
+    if (bench->slowest >= 0 && (waits || (bench->compute <= 0 && bench->train <= 0)))
+        return stage_names[bench->slowest];
+    if (bench->train > 0 && bench->pipeline <= 0)
+        return bench->wait_share >= 0.2 ? "data" : "computation";
+    return bench->pipeline > 0 ? "computation" : NULL;
+}
+
+static void find_advice(const struct bench *bench, char *text, size_t bytes)
+{
+    const char *limit = find_limit(bench);
+    text[0] = '\0';
+    if (limit && strcmp(limit, "computation") != 0)
+        tn_experiment_advise(bench->experiment, bench->slowest, text, bytes);
+}
+
+/* ---- telling ---- */
+
+static void add_stages(const struct bench *bench, struct tn_text *text)
+{
+    int32_t workers = tn_dataset_workers(bench->experiment->train);
+    tn_text_format(text, ", \"pipeline_images_per_s_per_thread\": %.1f, \"stages\": {", bench->pipeline / workers);
+    for (int stage = 0; stage < TN_STAGES; stage++)
+        tn_text_format(text, "%s\"%s\": {\"images_per_s_per_thread\": %.1f, \"images_per_s\": %.1f, \"share\": %.4f}",
+                       stage ? ", " : "", stage_names[stage], bench->stages[stage], bench->stages[stage] * workers,
+                       bench->shares[stage]);
+    tn_text_add(text, "}");
+}
+
 static void print_json(const struct bench *bench)
 {
     const struct tn_experiment *experiment = bench->experiment;
     const struct tn_plan_report *report = tn_network_report(experiment->network);
+    const char *limit = find_limit(bench);
     struct tn_text text = {0};
+    char advice[480];
     tn_text_add(&text, "{\"name\": ");
     tn_text_json(&text, experiment->options.name);
     tn_text_add(&text, ", \"device\": ");
@@ -146,9 +219,55 @@ static void print_json(const struct bench *bench)
     if (bench->train > 0)
         tn_text_format(&text, ", \"train_images_per_s\": %.1f, \"input_wait_share\": %.3f", bench->train,
                        bench->wait_share);
+    if (bench->pipeline > 0)
+        add_stages(bench, &text);
+    if (limit) {
+        find_advice(bench, advice, sizeof advice);
+        tn_text_format(&text, ", \"limit\": \"%s\", \"advice\": ", limit);
+        tn_text_json(&text, advice);
+    }
     tn_text_add(&text, "}");
     puts(text.failed ? "" : text.data);
     tn_text_release(&text);
+}
+
+/* A row of the table; with one worker there is nothing to add up. */
+static void print_rate(const char *name, double rate, int32_t workers)
+{
+    printf("%-10s %12.1f", name, rate);
+    if (workers > 1)
+        printf(" %12.1f", rate * workers);
+}
+
+static void print_stages(const struct bench *bench)
+{
+    int32_t workers = tn_dataset_workers(bench->experiment->train);
+    char heading[32] = "";
+    if (workers > 1)
+        (void)snprintf(heading, sizeof heading, " %4d of them", workers);
+    printf("\n%-10s %12s%s  images/s\n", "", "a worker", heading);
+    for (int stage = 0; stage < TN_STAGES; stage++) {
+        print_rate(stage_names[stage], bench->stages[stage], workers);
+        printf("  %3.0f %% of the workers' time\n", 100 * bench->shares[stage]);
+    }
+    print_rate("pipeline", bench->pipeline / workers, workers);
+    puts("");
+}
+
+static void print_limit(const struct bench *bench)
+{
+    const char *limit = find_limit(bench);
+    char advice[480];
+    if (!limit)
+        return;
+    find_advice(bench, advice, sizeof advice);
+    if (strcmp(limit, "computation") != 0)
+        printf("\nthe limit is %s%s%s\n", limit, advice[0] ? "; to go faster: " : "", advice);
+    else if (bench->compute > 0)
+        printf("\nthe limit is the computation: data could come %.1f times as fast\n",
+               bench->pipeline / bench->compute);
+    else
+        puts("\nthe limit is the computation, not the data");
 }
 
 static void print_plain(const struct bench *bench)
@@ -158,19 +277,22 @@ static void print_plain(const struct bench *bench)
     printf("%s, %d data workers, batches of %lld\n", report->device.name, tn_dataset_workers(experiment->train),
            (long long)experiment->data.batch_size);
     if (bench->pipeline > 0)
-        printf("pipeline  %9.1f images/s\n", bench->pipeline);
+        print_stages(bench);
+    if (bench->compute > 0 || bench->train > 0)
+        puts("");
     if (bench->compute > 0)
-        printf("compute   %9.1f images/s  %.1f GFLOP/s\n", bench->compute,
+        printf("%-10s %12.1f  images/s, %.1f GFLOP/s\n", "compute", bench->compute,
                bench->compute * (double)report->train_flops / 1e9);
     if (bench->train > 0)
-        printf("training  %9.1f images/s  waiting for input %.0f%% of the time\n", bench->train,
+        printf("%-10s %12.1f  images/s, waiting for input %.0f%% of the time\n", "training", bench->train,
                100 * bench->wait_share);
+    print_limit(bench);
 }
 
 static int run(struct tn_arguments *arguments)
 {
     const struct options *chosen = arguments->options;
-    struct bench bench = {.seconds = chosen->seconds};
+    struct bench bench = {.seconds = chosen->seconds, .slowest = -1};
     struct tn_error error = {0};
     int exit_status;
     arguments->console->quiet = chosen->json;
@@ -193,12 +315,14 @@ static int run(struct tn_arguments *arguments)
 
 const struct tn_command tn_command_bench_entry = {
     .name = "bench",
-    .summary = "images/s of the data pipeline, the computation, and both",
+    .summary = "images/s of the data pipeline and its stages, the computation, and both",
     .usage = "FILE [section.key=value ...] [--threads N] [--workers N] [--seconds S] [--json]",
     .about =
         "Measures how fast the experiment's training data is read, decoded and augmented (pipeline), how fast the\n"
         "training step is on one and the same batch (compute: the median step), and both together (training, with\n"
-        "the share of the time that was spent waiting for input). Writes nothing; the learning rate is 0.",
+        "the share of the time that was spent waiting for input). Of the pipeline also its stages, each as if a\n"
+        "thread did nothing else: reading, decoding no larger than needed, sampling (augmentations and the pass into\n"
+        "the batch). Says which is the limit and what to do. Writes nothing; the learning rate is 0.",
     .examples = "  tenon bench cats.ini\n"
                 "  taskset -c 0 tenon bench cats.ini --threads 1 --only compute --json",
     .flags = TN_COMMAND_EXPERIMENT,

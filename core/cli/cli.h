@@ -103,7 +103,7 @@ const char *tn_option_placeholder(const struct tn_option *option); /* NULL for a
 struct tn_progress_line {
     struct tn_console *console;
     double painted_at, printed_at; /* tn_seconds_now() of the last repaint, of the last plain line */
-    char hint[256];                /* the last one shown */
+    char hint[560];                /* the last one shown */
 };
 /* For tn_train_request.progress; `context` is a tn_progress_line. */
 void tn_progress_show(void *context, const struct tn_progress *progress);
@@ -133,7 +133,8 @@ void tn_table_print(struct tn_table *table, size_t rule_after);
 /* ---- the commands ---- */
 extern const struct tn_command tn_command_init_entry, tn_command_train_entry, tn_command_eval_entry,
     tn_command_predict_entry, tn_command_check_entry, tn_command_plan_entry, tn_command_config_entry,
-    tn_command_synth_entry, tn_command_doctor_entry, tn_command_bench_entry, tn_command_pack_entry;
+    tn_command_synth_entry, tn_command_doctor_entry, tn_command_bench_entry, tn_command_pack_entry,
+    tn_command_inspect_entry;
 /* `tenon plugin …` (plugin*.c); argv[0] is "plugin". Returns the exit status. */
 int tn_command_plugin(int argc, char **argv);
 

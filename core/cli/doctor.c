@@ -47,6 +47,30 @@ static void say_classes(const struct tn_checkup *checkup)
         printf("the largest class has %.1f times the pictures of the smallest\n", (double)largest / (double)least);
 }
 
+/* What makes training quicker, at the size that tenon init proposes for such pictures. */
+static void say_advice(const struct tn_checkup *checkup, const struct options *chosen, int32_t side, uint64_t good)
+{
+    struct tn_look look = {.folder = checkup->look.folder, .height = side, .width = side, .train_count = good};
+    struct tn_proposal proposal;
+    const char *listed = chosen->list ? " --exclude " : "", *list = chosen->list ? chosen->list : "";
+    char text[32];
+    tn_propose(&look, &proposal);
+    int target = (int)proposal.target;
+    if (side >= 2 * target)
+        printf(
+            "\nFor training at %dx%d, which tenon init proposes, pictures of this size are read and decoded quicker:\n"
+            "  tenon pack %s %s-%d --resize %dx%d%s%s\n",
+            target, target, checkup->look.folder, proposal.name, target, target, target, listed, list);
+    else if (good >= 10000)
+        printf("\nSo many files are quicker to list and to read in shards, above all from a network folder:\n"
+               "  tenon pack %s %s-packed%s%s\n",
+               checkup->look.folder, proposal.name, listed, list);
+    if (tn_data_has_key("cache"))
+        printf("Decoded at %dx%d they take %s: where that fits, cache = memory in [data] decodes each of them once.\n",
+               target, target,
+               tn_say_bytes(text, sizeof text, 3 * (uint64_t)target * (uint64_t)target * (good ? good : 1)));
+}
+
 static int by_number(const void *a, const void *b)
 {
     int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
@@ -54,7 +78,7 @@ static int by_number(const void *a, const void *b)
 }
 
 /* Shorter sides in classes of powers of two, the extremes, and what the set would take as a packed one. */
-static tn_status say_sizes(const struct tn_checkup *checkup, struct tn_error *error)
+static tn_status say_sizes(const struct tn_checkup *checkup, const struct options *chosen, struct tn_error *error)
 {
     static const int32_t bounds[] = {32, 64, 128, 256, 512, 1024, 2048, INT32_MAX};
     uint64_t counts[TN_COUNT_OF(bounds)] = {0}, good = 0, bytes = 0;
@@ -79,7 +103,7 @@ static tn_status say_sizes(const struct tn_checkup *checkup, struct tn_error *er
     }
     if (good) {
         qsort(sides, (size_t)good, sizeof *sides, by_number);
-        printf("\nshorter side: %d to %d pixels, half of them below %d\n", sides[0], sides[good - 1], sides[good / 2]);
+        printf("\nshorter side: %d to %d pixels, median %d\n", sides[0], sides[good - 1], sides[good / 2]);
         for (size_t k = 0; k < TN_COUNT_OF(bounds); k++)
             if (counts[k])
                 printf("  %s%-5d %9llu  %5.1f %%\n", k + 1 < TN_COUNT_OF(bounds) ? "below   " : "at least",
@@ -88,6 +112,7 @@ static tn_status say_sizes(const struct tn_checkup *checkup, struct tn_error *er
         printf("files: %s, %.2f bits a pixel; decoded they would take ", tn_say_bytes(text, sizeof text, bytes),
                8.0 * (double)bytes / pixels);
         printf("%s\n", tn_say_bytes(text, sizeof text, (uint64_t)(3 * pixels)));
+        say_advice(checkup, chosen, sides[good / 2], good);
     }
     free(sides);
     return TN_OK;
@@ -194,7 +219,7 @@ static tn_status examine(struct tn_checkup *checkup, struct tn_arguments *argume
     printf("%s: %llu pictures in %u classes\n\n", checkup->look.folder, (unsigned long long)checkup->count,
            checkup->look.class_count);
     say_classes(checkup);
-    TN_TRY(status, say_sizes(checkup, error), out);
+    TN_TRY(status, say_sizes(checkup, chosen, error), out);
     *findings = say_unreadable(checkup, chosen);
     *findings += say_those(checkup, chosen, "are named like another format (they are read all the same)", is_misnamed);
     *findings += say_those(checkup, chosen, "are tiny", is_tiny);

@@ -48,8 +48,8 @@ static void hash_bytes(const void *bytes, uint64_t count, uint64_t hash[2])
 /* Does the ending of the name belong to the format? */
 static bool fits_name(const char *name, const char *codec)
 {
-    static const char *const endings[][2] = {
-        {"jpg", "jpeg"}, {"jpe", "jpeg"}, {"jfif", "jpeg"}, {"pgm", "ppm"}, {"pnm", "ppm"}};
+    static const char *const endings[][2] = {{"jpg", "jpeg"}, {"jpe", "jpeg"}, {"jfif", "jpeg"},
+                                             {"pgm", "ppm"},  {"pnm", "ppm"},  {"tif", "tiff"}};
     const char *dot = strrchr(name, '.');
     if (!dot || strcasecmp(dot + 1, codec) == 0)
         return true;

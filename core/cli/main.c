@@ -13,19 +13,13 @@ static const struct tn_command plugin_entry = {
 };
 
 const struct tn_command *const tn_commands[] = {
-    &tn_command_init_entry,
-    &tn_command_check_entry,
-    &tn_command_train_entry,
-    &tn_command_eval_entry,
-    &tn_command_predict_entry,
-    &tn_command_plan_entry,
-    &tn_command_config_entry,
-    &plugin_entry,
-    &tn_command_doctor_entry,
-    &tn_command_pack_entry,
-    &tn_command_synth_entry,
-    &tn_command_bench_entry,
-    NULL,
+    &tn_command_init_entry,    &tn_command_check_entry,
+    &tn_command_train_entry,   &tn_command_eval_entry,
+    &tn_command_predict_entry, &tn_command_plan_entry,
+    &tn_command_config_entry,  &plugin_entry,
+    &tn_command_doctor_entry,  &tn_command_pack_entry,
+    &tn_command_inspect_entry, &tn_command_synth_entry,
+    &tn_command_bench_entry,   NULL,
 };
 
 /* libgomp reads these when it is loaded, which is long after this: with the CPU device. Threads that wait for the next

@@ -1,4 +1,4 @@
-/* pack.c: `tenon pack`: a folder of images to TFRecord shards. */
+/* pack.c: `tenon pack`: a folder or a list of images to TFRecord shards. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +23,13 @@ static const struct tn_option options[] = {
             "full: image/encoded, image/class/label …; seed: image, label"),
     TN_ENUM(struct tn_pack_options, on_error, TN_ON_ERROR_FAIL, "fail|skip", "what an unreadable picture does"),
     TN_PATH(struct tn_pack_options, exclude, NULL, "list of pictures to leave out, as `tenon doctor --list` writes it"),
+    TN_PATH(struct tn_pack_options, folder, NULL, "of a list: folder that relative paths count from; the list's own"),
+    TN_STRING(struct tn_pack_options, path_column, NULL, "of a list: column of the path; else filename, or the first"),
+    TN_STRING(struct tn_pack_options, label_column, NULL,
+              "of a list: column of the class; else class, label, or the second"),
+    TN_STRING(struct tn_pack_options, separator, NULL,
+              "of a list: between columns; else tab for .tsv and .tab, a comma"),
+    TN_BOOL(struct tn_pack_options, no_header, 0, "of a list: its first line is a picture; columns are called 1, 2"),
     TN_INT(struct tn_pack_options, retries, 4, 0, 1000, "of a read that the system refuses, as a network drive may"),
     TN_FLOAT(struct tn_pack_options, retry_pause, 0.1, 0, 3600, "seconds before the first; each is 4 times the last"),
     TN_BOOL(struct tn_pack_options, trust, 0, "without --resize: look at headers only, do not decode to find damage"),
@@ -150,15 +157,16 @@ static int run(struct tn_arguments *arguments)
 
 const struct tn_command tn_command_pack_entry = {
     .name = "pack",
-    .summary = "write a folder of images as TFRecord shards",
+    .summary = "write a folder or list of images as TFRecord shards",
     .usage = "SRC DST [--resize S] [--split X] [--shards N | --shard-size BYTES] [--compression gzip]",
-    .about =
-        "SRC holds one folder of images for each class, or train/ and val/ (valid, validation, test) with such\n"
-        "folders. Writes DST/train-00000-of-00008.tfrecord and so on, validation-… likewise, which TensorFlow\n"
-        "reads; DST/classes.txt: line N is the name of label N, from 0; DST/pack.json: records by shard and class.\n"
-        "Pictures are in an order that mixes the classes, the same for the same seed and any number of workers.\n"
-        "A run that was stopped or killed leaves whole shards only; the same command goes on from there.",
+    .about = "SRC holds one folder of images for each class, or train/ and val/ (valid, validation, test) with such\n"
+             "folders; or it is a list (CSV, TSV): a path and a class in each line, as the source manifest reads it.\n"
+             "Writes DST/train-00000-of-00008.tfrecord and so on, validation-… likewise, which TensorFlow reads;\n"
+             "DST/classes.txt: line N is the name of label N, from 0; DST/pack.json: records by shard and class.\n"
+             "Pictures are in an order that mixes the classes, the same for the same seed and any number of workers.\n"
+             "A run that was stopped or killed leaves whole shards only; the same command goes on from there.",
     .examples = "  tenon pack photos packed\n"
+                "  tenon pack photos.csv packed --label-column species --split 0.1\n"
                 "  tenon pack photos packed-150 --resize 150x150 --quality 95 --split 0.1\n"
                 "  tenon pack photos packed-gz --shard-size 200MiB --compression gzip --on-error skip\n"
                 "  tenon pack photos packed-seed --keys seed --shards 16",

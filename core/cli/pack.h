@@ -1,8 +1,9 @@
 /* pack.h: inside of `tenon pack`: what is packed, into what, and the state of both.
  *
- * pack.c (options, the order of things), pack_list.c (pictures and their order), pack_job.c (the target folder, what an
- * earlier run has left there), pack_read.c (files, with patience), pack_sample.c (one picture to one record),
- * pack_plan.c (how many shards), pack_write.c (threads, shards), pack_report.c (lists and numbers beside the shards).
+ * pack.c (options, the order of things), pack_find.c (pictures), pack_list.c (their order), pack_job.c (the target
+ * folder, what an earlier run has left there), pack_read.c (files, with patience), pack_sample.c (one picture to one
+ * record), pack_plan.c (how many shards), pack_write.c (threads, shards), pack_report.c (lists and numbers beside the
+ * shards).
  */
 #ifndef TENON_CLI_PACK_H
 #define TENON_CLI_PACK_H
@@ -18,9 +19,10 @@ struct tn_pack_options {
     int64_t shards, quality, seed, workers, retries;
     uint64_t shard_size; /* 0 = not given */
     const char *exclude, *plugin_path;
+    const char *folder, *separator, *path_column, *label_column; /* of a list */
     double split, retry_pause;
     struct tn_size resize; /* 0x0 = none */
-    int32_t keep_aspect, compression, keys, on_error, trust, quiet;
+    int32_t no_header, keep_aspect, compression, keys, on_error, trust, quiet;
 };
 
 struct tn_pack_shard {
@@ -33,7 +35,8 @@ struct tn_pack_shard {
 /* What becomes the shards of one name. */
 struct tn_pack_part {
     const char *name; /* "train" or "validation" */
-    const char *path; /* its folder; absolute */
+    const char *path; /* its folder, of a list that from which paths count; absolute */
+    bool listed;      /* in a list, not all that is in the folder */
     struct tn_instance *source;
     uint64_t *samples; /* [count] numbers in the source */
     uint64_t count;
@@ -63,8 +66,14 @@ struct tn_pack {
     atomic_ullong repeated;       /* reads that were tried again */
 };
 
+/* ---- pack_find.c ---- */
+/* Finds the pictures, sets validation aside. */
+tn_status tn_pack_find(struct tn_pack *pack, struct tn_error *error);
+/* Where a picture is: its path as far as the user can tell it from others. */
+void tn_pack_place(const struct tn_pack_part *part, uint64_t sample, char *text, size_t bytes);
+
 /* ---- pack_list.c ---- */
-/* Finds the pictures, sets validation aside, fixes the order, computes the digest. */
+/* Finds the pictures, fixes the order, computes the digest. */
 tn_status tn_pack_list(struct tn_pack *pack, struct tn_error *error);
 /* Source's number of the picture at `position` of the part's order. */
 uint64_t tn_pack_sample_at(const struct tn_pack_part *part, uint64_t position);

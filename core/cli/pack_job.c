@@ -223,7 +223,7 @@ tn_status tn_pack_job_open(struct tn_pack *pack, struct tn_error *error)
     char other[NAME_MAX + 1] = "";
     tn_status status;
     for (uint32_t p = 0; p < pack->part_count; p++)
-        if (lies_in(pack->to, pack->parts[p].path))
+        if (!pack->parts[p].listed && lies_in(pack->to, pack->parts[p].path))
             return tn_fail(error, TN_INVALID, "%s lies in %s, which is being packed; name a folder beside it", pack->to,
                            pack->parts[p].path);
     if (tn_path_exists(pack->to) && !tn_path_is_folder(pack->to))

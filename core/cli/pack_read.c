@@ -24,14 +24,13 @@ static bool wait_for(struct tn_pack *pack, double seconds)
 /* The first few are told, then each time that their number has doubled. */
 static void tell(struct tn_pack_worker *worker, uint64_t index, const struct tn_error *failure)
 {
-    const struct tn_instance *from = worker->part->source;
     unsigned long long count = atomic_fetch_add(&worker->pack->repeated, 1) + 1;
-    char name[1024];
+    char place[4096];
     if (count & (count - 1))
         return;
-    ((const struct tn_source *)from->type)->name(from->self, index, name, sizeof name);
-    tn_console_say(worker->pack->console, TN_LOG_WARNING, "read again: %s/%s: %s; %llu repeated so far",
-                   worker->part->path, name, failure->text, count);
+    tn_pack_place(worker->part, index, place, sizeof place);
+    tn_console_say(worker->pack->console, TN_LOG_WARNING, "read again: %s: %s; %llu repeated so far", place,
+                   failure->text, count);
 }
 
 tn_status tn_pack_read(struct tn_pack_worker *worker, uint64_t index, struct tn_sample *sample, struct tn_error *error)

@@ -114,15 +114,16 @@ static tn_status pass_over(struct work *work, const struct slot *slot, struct tn
 {
     const struct tn_pack_part *part = work->part;
     const struct tn_source *source = (const struct tn_source *)part->source->type;
-    char name[1024];
+    char name[4096], place[4096];
     struct tn_text line = {0};
     source->name(part->source->self, slot->sample, name, sizeof name);
+    tn_pack_place(part, slot->sample, place, sizeof place);
     if (work->pack->options->on_error == TN_ON_ERROR_FAIL || slot->status == TN_NO_MEMORY)
-        return tn_fail(error, slot->status == TN_INVALID ? TN_CORRUPT : slot->status, "%s/%s: %s%s", part->path, name,
+        return tn_fail(error, slot->status == TN_INVALID ? TN_CORRUPT : slot->status, "%s: %s%s", place,
                        slot->error.text,
                        slot->status == TN_NO_MEMORY ? "" : " (--on-error skip leaves such pictures out)");
     if (work->warnings++ < MOST_WARNINGS)
-        tn_console_say(work->pack->console, TN_LOG_WARNING, "left out %s/%s: %s", part->path, name, slot->error.text);
+        tn_console_say(work->pack->console, TN_LOG_WARNING, "left out %s: %s", place, slot->error.text);
     else if (work->warnings == MOST_WARNINGS + 1)
         tn_console_say(work->pack->console, TN_LOG_WARNING, "more are left out; skipped.txt will list them");
     tn_text_format(&line, "%s/%s: %s", part->name, name, slot->error.text);

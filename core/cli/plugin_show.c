@@ -76,8 +76,9 @@ static void add_form(struct tn_text *text, const struct tn_type *type)
             tn_text_format(text, "; stable together with a last %s", loss->activation);
     } else if (type->kind == TN_FORMAT) {
         const struct tn_format *format = whole;
-        tn_text_format(text, "files that end in %s; %s%s%s", format->extensions, format->encode ? "writes" : "",
-                       format->encode && format->decode ? " and " : "", format->decode ? "reads" : "");
+        tn_text_format(text, "files that end in %s; %s%s%s%s", format->extensions, format->encode ? "writes" : "",
+                       format->encode && format->decode ? " and " : "", format->decode ? "reads" : "",
+                       format->list ? "; tenon inspect lists them" : "");
     }
 }
 

@@ -49,7 +49,7 @@ static void add_counts(struct tn_text *text, const struct tn_progress *progress)
     if (progress->phase != 2)
         tn_text_format(text, "  ETA %s", tn_say_seconds(eta, sizeof eta, progress->eta_seconds));
     /* Where the time goes; before the values, which a narrow terminal cuts. */
-    if (progress->wait_share >= 0.005)
+    if (progress->wait_share >= 0.005 || (progress->phase == 2 && progress->images_per_second > 0))
         tn_text_format(text, progress->phase == 2 ? "  waiting for input %d%%" : "  input %d%%",
                        (int)(progress->wait_share * 100 + 0.5));
 }

@@ -61,7 +61,7 @@ void tn_table_print(struct tn_table *table, size_t rule_after)
     for (size_t i = 0; i < table->cell_count; i++, cell += strlen(cell) + 1) {
         int column = column_of(table, i);
         bool last = column == table->columns - 1;
-        if (column)
+        if (column && !(last && *cell == '\0' && table->alignment[column] == 'l')) /* no blanks at the end */
             fputs("  ", stdout);
         if (table->alignment[column] == 'r')
             printf("%*s", widths[column], cell);

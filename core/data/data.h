@@ -73,8 +73,8 @@ void tn_dataset_close(struct tn_dataset **dataset);
 const struct tn_source_info *tn_dataset_info(const struct tn_dataset *dataset);
 void tn_dataset_sample_name(const struct tn_dataset *dataset, uint64_t sample, char *text, size_t bytes);
 int32_t tn_dataset_channels(const struct tn_dataset *dataset);
-/* Floats of a sample's target: class_count for categorical, 1 for sparse and binary, image elements for input, 0 for
- * none. */
+/* Floats of a sample's target: class_count for categorical and multi_label, 1 for sparse and binary, image elements for
+ * input, as many as the source has for raw, 0 for none. */
 int32_t tn_dataset_target_count(const struct tn_dataset *dataset);
 /* TN_PIXEL_U8 when nothing needs float (uploads a quarter of the bytes), else TN_PIXEL_F32. Fixed by the augmentations.
  */
@@ -110,6 +110,24 @@ tn_status tn_dataset_next(struct tn_dataset *dataset, const struct tn_batch **ba
 void tn_dataset_end(struct tn_dataset *dataset);
 /* Source index of a position of the epoch that has begun (epoch 0 before the first): see data/order.c. */
 uint64_t tn_dataset_order(const struct tn_dataset *dataset, uint64_t position);
+
+/* ---- where the workers' time goes (stages.c) ---- */
+enum tn_stage {
+    TN_STAGE_READ = 0,   /* reading, or waiting for those who read ahead */
+    TN_STAGE_DECODE = 1, /* to pixels, no larger than needed */
+    TN_STAGE_SAMPLE = 2, /* augmentations and the pass into the batch */
+    TN_STAGES = 3,
+};
+struct tn_stage_times {
+    uint64_t samples;
+    double seconds[TN_STAGES];
+};
+/* From the next epoch on workers look at the clock between stages; counts begin anew. Not while one is streamed. */
+void tn_dataset_watch(struct tn_dataset *dataset, bool watch);
+/* What worker `number` of tn_dataset_workers() has done since. Not while an epoch is streamed. */
+struct tn_stage_times tn_dataset_stage_times(const struct tn_dataset *dataset, int32_t number);
+/* Enum tn_stage that took most of all workers' time since; -1 = unknown. Not while an epoch is streamed. */
+int32_t tn_dataset_slowest_stage(const struct tn_dataset *dataset);
 
 /* ---- parts, for tests and the golden suites ---- */
 /* TensorFlow's half-pixel rule, no antialias: float result. nearest: floor((i + 0.5) * in / out). */

@@ -78,6 +78,8 @@ static tn_status check_classes(const struct tn_dataset *dataset, struct tn_error
     int32_t mode = dataset->spec.options.class_mode;
     if (info->count == 0)
         return tn_fail(error, TN_INVALID, "there are no pictures in it");
+    if (mode == TN_CLASS_RAW && (info->target_count == 0 || info->class_count > 0))
+        return tn_fail(error, TN_INVALID, "class_mode = raw needs numbers as targets, and there are classes");
     if (info->target_count > 0 || mode == TN_CLASS_INPUT || mode == TN_CLASS_NONE)
         return TN_OK;
     if (mode == TN_CLASS_BINARY && info->class_count != 2)
@@ -104,9 +106,9 @@ static tn_status measure(struct tn_dataset *dataset, struct tn_error *error)
     if (options->class_mode == TN_CLASS_INPUT)
         targets = dataset->image_elements;
     else if (options->class_mode != TN_CLASS_NONE)
-        targets = info->target_count > 0                        ? info->target_count
-                  : options->class_mode == TN_CLASS_CATEGORICAL ? info->class_count
-                                                                : 1;
+        targets = info->target_count > 0                       ? info->target_count
+                  : tn_one_for_each_class(options->class_mode) ? info->class_count
+                                                               : 1;
     if (targets > INT32_MAX)
         return tn_fail(error, TN_INVALID, "a picture of %dx%d is too large to be a target",
                        (int)options->target_size.height, (int)options->target_size.width);

@@ -35,6 +35,12 @@ struct tn_picture {
     double ratio_y, ratio_x;
 };
 
+/* What a worker's time goes into, while somebody wants to know (stages.c). */
+struct tn_stage_clock {
+    double at; /* tn_seconds_now() at the end of the last stage */
+    struct tn_stage_times times;
+};
+
 struct tn_worker {
     struct tn_dataset *dataset;
     pthread_t thread;
@@ -47,8 +53,9 @@ struct tn_worker {
     struct tn_buffer cached;    /* an entry of a cache in a file */
     struct tn_buffer packed;    /* a picture on its way into the cache */
     struct tn_link *links;      /* [augment_count]: see sample.c */
-    struct tn_ahead *ahead;     /* the sample in hand, where it was read ahead; else NULL */
-    double read_seconds;        /* what reading it took here */
+    struct tn_stage_clock clock;
+    struct tn_ahead *ahead; /* the sample in hand, where it was read ahead; else NULL */
+    double read_seconds;    /* what reading it took here */
     struct tn_error error;
 };
 
@@ -69,6 +76,7 @@ struct tn_dataset {
     uint32_t ring_count;
     bool overlaps;     /* workers go on while the consumer is busy with a batch */
     bool synchronised; /* mutex and conditions exist */
+    bool watched;      /* workers look at the clock between stages */
 
     pthread_mutex_t mutex;
     pthread_cond_t work, ready; /* for workers; for the consumer */
@@ -112,7 +120,26 @@ tn_status tn_links_make(const struct tn_dataset *dataset, struct tn_link **links
 /* False when `augment` does nothing for this dataset: random, and neither training nor `on = all`. */
 bool tn_augment_applies(const struct tn_dataset *dataset, const struct tn_augment_use *use);
 
+/* stages.c: a sample begins; a stage of it is over. Nothing but a test of a flag unless the dataset is watched. */
+void tn_stage_note(struct tn_stage_clock *clock, int32_t stage); /* -1: the beginning */
+static inline void tn_stage_begin(struct tn_worker *worker)
+{
+    if (worker->dataset->watched)
+        tn_stage_note(&worker->clock, -1);
+}
+static inline void tn_stage_end(struct tn_worker *worker, int32_t stage)
+{
+    if (worker->dataset->watched)
+        tn_stage_note(&worker->clock, stage);
+}
+
 /* memory of a buffer, at least `bytes`; NULL when there is none */
 void *tn_buffer_take(struct tn_buffer *buffer, size_t bytes);
+
+/* Whether a target has a number for each class. */
+static inline bool tn_one_for_each_class(int32_t class_mode)
+{
+    return class_mode == TN_CLASS_CATEGORICAL || class_mode == TN_CLASS_MULTI_LABEL;
+}
 
 #endif

@@ -72,7 +72,7 @@ tn_status tn_decoder_open_named(struct tn_registry *registry, const struct tn_li
 
 tn_status tn_decoder_open(struct tn_registry *registry, struct tn_decoder **decoder, struct tn_error *error)
 {
-    static const char *const names[] = {"jpeg", "png", "webp", "bmp", "ppm"};
+    static const char *const names[] = {"jpeg", "png", "webp", "bmp", "ppm", "tiff"};
     const struct tn_list list = {names, TN_COUNT_OF(names)};
     return tn_decoder_open_named(registry, &list, decoder, error);
 }

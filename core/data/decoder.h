@@ -16,8 +16,8 @@ tn_status tn_decoder_size(struct tn_decoder *decoder, const void *bytes, uint64_
 
 /* ---- orientation.c ---- */
 
-/* EXIF orientation of a JPEG, 1..8; 1 when it has none, or one that makes no sense. Reads only markers before the first
- * scan.  [any] */
+/* EXIF orientation of a JPEG, PNG, WebP or TIFF, 1..8; 1 when it has none, or one that makes no sense. Of a JPEG only
+ * the markers before the first scan are read.  [any] */
 int32_t tn_orientation_of(const void *bytes, uint64_t byte_count);
 /* True when the orientation swaps height and width. */
 bool tn_orientation_swaps(int32_t orientation);

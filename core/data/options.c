@@ -10,8 +10,11 @@
 const struct tn_option tn_data_option_table[] = {
     TN_SIZE(struct tn_data_options, target_size, "256x256", 1, 32768, "size of the network's input, height x width"),
     TN_INT(struct tn_data_options, batch_size, 32, 1, 1048576, "pictures in a batch"),
-    TN_ENUM(struct tn_data_options, class_mode, TN_CLASS_CATEGORICAL, "categorical|binary|sparse|input|none",
-            "target of a picture: one-hot class, 0 or 1, class number, the picture itself, or nothing"),
+    TN_ENUM(
+        struct tn_data_options, class_mode, TN_CLASS_CATEGORICAL,
+        "categorical|binary|sparse|input|none|raw|multi_label",
+        "target of a picture: one-hot class, 0 or 1, class number, the picture itself, nothing, numbers of the source "
+        "(regression), or a 1 for each of its classes"),
     TN_ENUM(struct tn_data_options, color_mode, TN_COLOR_RGB, "rgb|grayscale|rgba", "channels of a picture: 3, 1 or 4"),
     TN_ENUM(struct tn_data_options, interpolation, TN_BILINEAR, "bilinear|nearest", "how pictures are resized"),
     TN_BOOL(struct tn_data_options, shuffle, 1, "another order in each epoch (training only)"),
@@ -44,9 +47,10 @@ const struct tn_option tn_data_option_table[] = {
     ROW_INT("max_pixels", maximum_pixels, 178956970, 1, 0x1p40, "larger pictures are refused before they are decoded"),
     TN_ENUM(struct tn_data_options, overlap, TN_OVERLAP_AUTO, "auto|no|yes",
             "decode while the network computes; auto = where there are cores to spare"),
-    TN_LIST(struct tn_data_options, codecs, "jpeg, png, webp, bmp, ppm",
+    TN_LIST(struct tn_data_options, codecs, "jpeg, png, webp, bmp, ppm, tiff",
             "picture formats that are recognised, types of kind codec"),
     TN_BOOL(struct tn_data_options, auto_orient, 0,
-            "turn photos as the EXIF orientation of a JPEG says; no = as they are stored, as Keras and TensorFlow do"),
+            "turn photos as their EXIF orientation says (JPEG, PNG, WebP, TIFF); no = as they are stored, as Keras and "
+            "TensorFlow do (but Keras turns a TIFF)"),
     TN_END,
 };

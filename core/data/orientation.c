@@ -1,7 +1,7 @@
-/* orientation.c: the EXIF orientation of a JPEG, and turning pictures by it.
+/* orientation.c: the EXIF orientation of a JPEG, PNG, WebP or TIFF, and turning pictures by it.
  *
- * The number lies in a small TIFF inside of a marker: untrusted offsets, so every read is judged against the marker's
- * end. Whatever is odd counts as upright.
+ * The number lies in a small TIFF inside of a marker or chunk: untrusted offsets, so every read is judged against
+ * its end. Whatever is odd counts as upright.
  */
 #include <string.h>
 
@@ -48,13 +48,10 @@ static int32_t orientation_in(const unsigned char *bytes, uint64_t count)
     return 1;
 }
 
-int32_t tn_orientation_of(const void *bytes, uint64_t byte_count)
+static int32_t orientation_of_jpeg(const unsigned char *data, uint64_t byte_count)
 {
     enum { START_OF_SCAN = 0xDA, END_OF_IMAGE = 0xD9, APP1 = 0xE1 };
-    const unsigned char *data = bytes;
     uint64_t at = 2;
-    if (byte_count < 4 || data[0] != 0xFF || data[1] != 0xD8)
-        return 1;
     while (at + 4 <= byte_count && data[at] == 0xFF) {
         unsigned marker = data[at + 1];
         if (marker == 0xFF) { /* a fill byte */
@@ -71,6 +68,40 @@ int32_t tn_orientation_of(const void *bytes, uint64_t byte_count)
         at += 2 + length;
     }
     return 1;
+}
+
+/* Chunks of a length, a name of 4 bytes and a content: PNG (big-endian, with 4 bytes behind each) has eXIf, which may
+ * also follow the pixels; WebP (little-endian, padded to even) has EXIF. */
+static int32_t orientation_of_chunks(const unsigned char *data, uint64_t byte_count, bool png)
+{
+    struct tiff numbers = {data, byte_count, png};
+    uint64_t at = png ? 8 : 12;
+    while (at + 8 <= byte_count) {
+        const unsigned char *name = data + at + (png ? 4 : 0);
+        uint64_t length = number_at(&numbers, at + (png ? 0 : 4), 4);
+        if (length > byte_count - at - 8)
+            return 1;
+        if (memcmp(name, png ? "eXIf" : "EXIF", 4) == 0) {
+            uint64_t prefix = length >= 6 && memcmp(data + at + 8, "Exif\0\0", 6) == 0 ? 6 : 0; /* some write it */
+            return orientation_in(data + at + 8 + prefix, length - prefix);
+        }
+        at += 8 + length + (png ? 4 : length & 1);
+    }
+    return 1;
+}
+
+int32_t tn_orientation_of(const void *bytes, uint64_t byte_count)
+{
+    const unsigned char *data = bytes;
+    if (byte_count < 16)
+        return 1;
+    if (data[0] == 0xFF && data[1] == 0xD8)
+        return orientation_of_jpeg(data, byte_count);
+    if (memcmp(data, "\x89PNG\r\n\x1A\n", 8) == 0)
+        return orientation_of_chunks(data, byte_count, true);
+    if (memcmp(data, "RIFF", 4) == 0 && memcmp(data + 8, "WEBP", 4) == 0)
+        return orientation_of_chunks(data, byte_count, false);
+    return orientation_in(data, byte_count); /* a TIFF, or nothing that is known */
 }
 
 /* ---- turning ---- */

@@ -346,7 +346,7 @@ static tn_status store_target(const struct tn_dataset *dataset, const struct tn_
     if (sample->label < 0 || (uint32_t)sample->label >= dataset->info.class_count)
         return tn_fail(error, TN_CORRUPT, "its class is number %d, and there are %u classes", (int)sample->label,
                        (unsigned)dataset->info.class_count);
-    if (mode == TN_CLASS_CATEGORICAL) {
+    if (tn_one_for_each_class(mode)) {
         memset(target, 0, (size_t)dataset->target_count * sizeof *target);
         target[sample->label] = 1;
     } else {
@@ -362,15 +362,17 @@ static tn_status obtain(struct tn_worker *worker, uint64_t sample, struct tn_sam
     struct tn_size least = least_size(worker->dataset, worker->links);
     enum tn_cached cached = tn_cached_take(worker, sample, &least, read, picture);
     tn_status status = TN_OK;
-    if (cached == TN_CACHED_DECODED)
-        return TN_OK;
     if (cached == TN_CACHED_NOTHING)
         status = tn_sample_read(worker, sample, read, error);
+    tn_stage_end(worker, TN_STAGE_READ);
+    if (cached == TN_CACHED_DECODED)
+        return TN_OK;
     if (status == TN_OK)
         status = read->bytes || !read->image.pixels ? decode(worker, read, &least, picture, error)
                                                     : take_pixels(worker, read, picture, error);
     if (status == TN_OK && cached == TN_CACHED_NOTHING)
         tn_cached_keep(worker, sample, &least, read, picture);
+    tn_stage_end(worker, TN_STAGE_DECODE);
     return status;
 }
 
@@ -381,7 +383,9 @@ tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sam
     struct tn_sample read;
     struct tn_picture picture = {.ratio_y = 1};
     struct pending pending = NOTHING;
+    tn_stage_end(worker, TN_STAGE_READ); /* the wait for what is read ahead */
     tn_status status = draw_geometry(dataset, worker->links, epoch, sample, error);
+    tn_stage_end(worker, TN_STAGE_SAMPLE);
     if (status == TN_OK)
         status = obtain(worker, sample, &read, &picture, error);
     for (uint32_t i = 0; status == TN_OK && i < dataset->spec.augment_count; i++) {
@@ -394,5 +398,6 @@ tn_status tn_sample_store(struct tn_worker *worker, uint64_t epoch, uint64_t sam
     if (status != TN_OK)
         return status;
     sample_into(dataset, &picture, &pending, dataset->pixel_type, image);
+    tn_stage_end(worker, TN_STAGE_SAMPLE);
     return store_target(dataset, &read, image, target, error);
 }

@@ -86,6 +86,7 @@ static void fill_slot(struct tn_worker *worker, uint64_t position)
     unsigned char *image = place->images + slot * dataset->image_bytes;
     float *target = place->targets ? place->targets + slot * (size_t)dataset->target_count : NULL;
     dataset->busy++;
+    tn_stage_begin(worker);
     bool goes_on = tn_reading_await(worker, position);
     pthread_mutex_unlock(&dataset->mutex);
 
@@ -102,7 +103,7 @@ static void fill_slot(struct tn_worker *worker, uint64_t position)
 
     double seconds = tn_seconds_now() - start;
     pthread_mutex_lock(&dataset->mutex);
-    if (!worker->ahead)
+    if (!worker->ahead && goes_on)
         tn_reading_note(dataset, worker->read_seconds, seconds - worker->read_seconds);
     tn_reading_release(worker);
     bool failed = status != TN_OK && !dataset->halting && goes_on; /* else nobody wants it any more */

@@ -86,6 +86,33 @@ static void check_targets(const struct tn_network *network, struct tn_problems *
     }
 }
 
+/* Whether the last activation can say what the targets say. */
+static void check_last(const struct tn_network *network, struct tn_problems *problems)
+{
+    const struct tn_network_spec *spec = &network->spec;
+    const struct tn_instance *last = spec->layers[spec->layer_count - 1].instance, *instance = spec->loss;
+    const struct tn_loss *loss = (const struct tn_loss *)(const void *)instance->type;
+    bool softmax = network->last_kind == TN_OP_SOFTMAX;
+    bool sigmoid = network->last_kind == TN_OP_ACTIVATION && network->last_function == TN_SIGMOID;
+    bool logits = loss->from_logits && loss->from_logits(instance->self);
+    if (softmax && elements_of_image(&network->output) == 1)
+        tn_problem_add(problems, last->file, last->line,
+                       "[layer:%s] is the last layer and has one output: its softmax is always 1; use activation = "
+                       "sigmoid for a yes or no, and none for a number",
+                       last->name);
+    else if (spec->multi_label && softmax)
+        tn_problem_add(problems, last->file, last->line,
+                       "[layer:%s] ends in softmax, whose outputs add up to 1, but with class_mode = multi_label a "
+                       "picture may have several classes: use activation = sigmoid",
+                       last->name);
+    else if (spec->multi_label && !sigmoid && !logits && loss->activation && strcmp(loss->activation, "sigmoid") == 0 &&
+             network->last_kind != TN_OP_CUSTOM)
+        tn_problem_add(problems, last->file, last->line,
+                       "[layer:%s] is the last layer and does not end in sigmoid, but %s takes probabilities: use "
+                       "activation = sigmoid (or from_logits = yes in [loss])",
+                       last->name, loss->type.name);
+}
+
 static void check_output(const struct tn_network *network, struct tn_problems *problems)
 {
     const struct tn_network_spec *spec = &network->spec;
@@ -100,6 +127,8 @@ static void check_output(const struct tn_network *network, struct tn_problems *p
             spec->class_count == 1 ? "" : "s");
     else if (tn__has_loss(network))
         check_targets(network, problems);
+    if (tn__has_loss(network))
+        check_last(network, problems);
 }
 
 /* Builds once with a batch of 1: shapes, parameters and FLOPs are known then, and everything that is wrong. */
@@ -111,7 +140,10 @@ static tn_status try_build(struct tn_network *network, struct tn_problems *probl
     struct tn_value *images, *output;
     tn_status status = layers ? tn__build_layers(network, &graph, 1, layers, &images, &output, problems) : TN_NO_MEMORY;
     if (status == TN_OK) {
+        const struct tn_op *last = tn_info(output)->producer;
         network->output = output->shape;
+        network->last_kind = last ? last->kind : 0;
+        network->last_function = last ? last->a.activation.function : 0;
         for (uint32_t i = 0; i < count; i++)
             network->layer_outputs[i] = layers[i].output;
         count_flops(network, &graph);

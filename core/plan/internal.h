@@ -55,8 +55,10 @@ struct tn_network {
     int32_t slot_count;
     float *host_images, *host_targets, *host_weights, *host_losses, *host_predictions; /* padded batches of infer */
     int32_t host_batch;                                                                /* samples in each of these */
-    bool complete;                                                                     /* all parameters are known */
-    bool ready;                                                                        /* planned without a failure */
+    uint32_t last_kind;    /* enum tn_op_kind of the op that makes the output; 0 = none */
+    int32_t last_function; /* of an activation or softmax */
+    bool complete;         /* all parameters are known */
+    bool ready;            /* planned without a failure */
     struct tn_custom update_custom;
 };
 

@@ -32,6 +32,7 @@ struct tn_network_spec {
     int32_t loss_target_count;           /* floats of a sample's target: 1 for class numbers, else K */
     const struct tn_instance *optimizer; /* NULL: inference only */
     int32_t class_count;                 /* checked against the output; 0 = do not check */
+    int32_t multi_label;                 /* 1: each output has to be a yes or no of its own */
     uint64_t seed;
     int32_t fuse;           /* 0: no rewriting (for tests); 1 normal */
     int32_t input_gradient; /* 1: also derive the gradient of the images (tests, saliency) */

@@ -47,7 +47,8 @@ tn_status tn_experiment_dataset(struct tn_experiment *experiment, struct tn_inst
 static bool has_classes(const struct tn_experiment *experiment)
 {
     int32_t mode = experiment->data.class_mode;
-    return mode == TN_CLASS_CATEGORICAL || mode == TN_CLASS_BINARY || mode == TN_CLASS_SPARSE;
+    return mode == TN_CLASS_CATEGORICAL || mode == TN_CLASS_BINARY || mode == TN_CLASS_SPARSE ||
+           mode == TN_CLASS_MULTI_LABEL;
 }
 
 static tn_status take_classes(struct tn_experiment *experiment, const char *const *names, uint32_t count)
@@ -62,10 +63,11 @@ static tn_status take_classes(struct tn_experiment *experiment, const char *cons
     return experiment->arena.failed ? TN_NO_MEMORY : TN_OK;
 }
 
-/* classes.txt of the run directory: one name in each line. */
-static tn_status read_classes(struct tn_experiment *experiment)
+/* classes.txt or targets.txt of the run directory: one name in each line. */
+static tn_status read_names(struct tn_experiment *experiment, const char *file, const char *const **list,
+                            uint32_t *list_count)
 {
-    char *path = tn_arena_format(&experiment->arena, "%s/classes.txt", experiment->run_directory);
+    char *path = tn_arena_format(&experiment->arena, "%s/%s", experiment->run_directory, file);
     void *data = NULL;
     uint64_t bytes = 0;
     uint32_t lines = 0, count = 0;
@@ -84,9 +86,61 @@ static tn_status read_classes(struct tn_experiment *experiment)
     free(data);
     if (!names || experiment->arena.failed)
         return TN_NO_MEMORY;
-    experiment->classes = names;
-    experiment->class_count = count;
+    *list = names;
+    *list_count = count;
     return TN_OK;
+}
+
+/* Names of the numbers that class_mode = raw gives, made up where the source has none. */
+static tn_status take_targets(struct tn_experiment *experiment, const struct tn_source_info *info)
+{
+    const char **names = tn_arena_take(&experiment->arena, ((size_t)info->target_count + 1) * sizeof *names);
+    if (!names)
+        return TN_NO_MEMORY;
+    for (uint32_t i = 0; i < info->target_count; i++)
+        names[i] = info->target_names ? tn_arena_string(&experiment->arena, info->target_names[i])
+                                      : tn_arena_format(&experiment->arena, "value%u", (unsigned)i + 1);
+    experiment->targets = names;
+    experiment->target_count = info->target_count;
+    return experiment->arena.failed ? TN_NO_MEMORY : TN_OK;
+}
+
+/* What the source gives against what class_mode asks for; NULL = they agree. */
+static const char *wrong_mode(const struct tn_experiment *experiment, const struct tn_source_info *info)
+{
+    int32_t mode = experiment->data.class_mode;
+    if (info->target_count == 0 || mode == TN_CLASS_INPUT || mode == TN_CLASS_NONE)
+        return NULL;
+    if (info->class_count == 0 && mode != TN_CLASS_RAW)
+        return "gives numbers for each picture: set class_mode = raw in [data] (multi_label, if they are 0 and 1 and "
+               "say which classes a picture has)";
+    if (info->class_count > 0 && mode != TN_CLASS_MULTI_LABEL)
+        return "gives several classes for each picture: set class_mode = multi_label in [data], with a sigmoid at the "
+               "end of the network";
+    return NULL;
+}
+
+/* Validation numbers have to be the same ones in the same order. */
+static void check_same_targets(struct tn_setup *setup, const struct tn_instance *source,
+                               const struct tn_source_info *info)
+{
+    const struct tn_experiment *experiment = setup->experiment;
+    if (experiment->data.class_mode != TN_CLASS_RAW || experiment->target_count == 0)
+        return;
+    if (info->target_count != experiment->target_count) {
+        tn_problem_add(setup->problems, source->file, source->line,
+                       "[source:%s] gives %u number%s for each picture, and [source:train] %u", source->name,
+                       (unsigned)info->target_count, info->target_count == 1 ? "" : "s",
+                       (unsigned)experiment->target_count);
+        return;
+    }
+    for (uint32_t i = 0; info->target_names && i < info->target_count; i++)
+        if (strcmp(info->target_names[i], experiment->targets[i]) != 0) {
+            tn_problem_add(setup->problems, source->file, source->line,
+                           "[source:%s]: number %u of a picture is `%s`, and `%s` in [source:train]", source->name,
+                           (unsigned)i + 1, info->target_names[i], experiment->targets[i]);
+            return;
+        }
 }
 
 static tn_status open_train(struct tn_setup *setup, struct tn_instance *source, int32_t subset)
@@ -94,13 +148,19 @@ static tn_status open_train(struct tn_setup *setup, struct tn_instance *source, 
     struct tn_experiment *experiment = setup->experiment;
     struct tn_error error = {.status = TN_OK};
     const struct tn_source_info *info;
+    const char *wrong;
     tn_status status = tn_experiment_dataset(experiment, source, true, subset, &experiment->train, &error);
     if (status != TN_OK) {
         tn_setup_problem(setup, &error, source->file, source->line);
         return status == TN_NO_MEMORY ? status : TN_OK;
     }
     info = tn_dataset_info(experiment->train);
-    if (!has_classes(experiment))
+    wrong = wrong_mode(experiment, info);
+    if (wrong)
+        tn_problem_add(setup->problems, source->file, source->line, "[source:%s] %s", source->name, wrong);
+    if (experiment->data.class_mode == TN_CLASS_RAW)
+        return take_targets(experiment, info);
+    if (wrong || !has_classes(experiment))
         return TN_OK;
     if (info->class_count == 0)
         tn_problem_add(setup->problems, source->file, source->line,
@@ -123,6 +183,8 @@ static tn_status open_validation(struct tn_setup *setup, struct tn_instance *sou
     struct tn_experiment *experiment = setup->experiment;
     struct tn_error error = {.status = TN_OK};
     tn_status status = tn_experiment_dataset(experiment, source, false, subset, &experiment->validation, &error);
+    if (status == TN_OK && !(experiment->flags & TN_OPEN_INFERENCE))
+        check_same_targets(setup, source, tn_dataset_info(experiment->validation));
     if (status == TN_OK || (experiment->flags & TN_OPEN_INFERENCE))
         return TN_OK; /* tn_experiment_source tries again and says why not */
     tn_setup_problem(setup, &error, source->file, source->line);
@@ -148,19 +210,24 @@ tn_status tn_setup_datasets(struct tn_setup *setup)
     struct tn_instance *train = tn_experiment_source_instance(experiment, "train");
     struct tn_instance *validation = tn_experiment_source_instance(experiment, "validation");
     bool inference = (experiment->flags & TN_OPEN_INFERENCE) != 0;
-    bool split = experiment->data.validation_split > 0;
+    bool split = experiment->data.validation_split > 0, raw = experiment->data.class_mode == TN_CLASS_RAW;
     tn_status status = TN_OK;
     check_sources(setup, train, validation);
     if (setup->problems->count)
         return TN_OK;
-    if (experiment->data.classes.count)
+    if (experiment->data.classes.count && !raw)
         status = take_classes(experiment, experiment->data.classes.items, experiment->data.classes.count);
     else if (inference && has_classes(experiment))
-        status = read_classes(experiment);
+        status = read_names(experiment, "classes.txt", &experiment->classes, &experiment->class_count);
+    else if (inference && raw)
+        status = read_names(experiment, "targets.txt", &experiment->targets, &experiment->target_count);
     if (status != TN_OK || ((experiment->flags & TN_OPEN_NETWORK_ONLY) && experiment->class_count))
         return status;
-    if (train && (!inference || (has_classes(experiment) && experiment->class_count == 0)))
+    if (train && (!inference || (has_classes(experiment) && experiment->class_count == 0) ||
+                  (raw && experiment->target_count == 0)))
         status = open_train(setup, train, split ? TN_SUBSET_TRAINING : TN_SUBSET_ALL);
+    if (inference && raw)
+        setup->problems->count = 0; /* names of numbers are nice to have: the network says how many there are */
     if (status == TN_OK && train && split)
         status = open_split_source(setup, train);
     if (status == TN_OK && experiment->own->validation_split)

@@ -14,6 +14,11 @@ static tn_status check_dataset(const struct tn_experiment *experiment, const str
 {
     if (!experiment->loss)
         return tn_fail(error, TN_INVALID, "there is no loss to evaluate: class_mode = none gives no labels");
+    if (experiment->data.class_mode == TN_CLASS_RAW && experiment->target_count == 0)
+        return tn_fail(error, TN_INVALID,
+                       "how many numbers a picture has is not known: [source:train] is needed, or the targets.txt of "
+                       "the run in %s",
+                       experiment->run_directory);
     if (tn_dataset_target_count(dataset) != tn_experiment_target_count(experiment))
         return tn_fail(error, TN_INVALID, "the source has no labels of the kind that the experiment was made for");
     return TN_OK;

@@ -109,7 +109,10 @@ static int32_t wanted_outputs(const struct tn_experiment *experiment)
     switch (experiment->data.class_mode) {
     case TN_CLASS_CATEGORICAL:
     case TN_CLASS_SPARSE:
+    case TN_CLASS_MULTI_LABEL:
         return (int32_t)experiment->class_count;
+    case TN_CLASS_RAW:
+        return (int32_t)experiment->target_count;
     case TN_CLASS_BINARY:
         return tn_loss_is_sparse(experiment->loss) ? 2 : 1;
     default:
@@ -145,6 +148,7 @@ static tn_status make_network(struct tn_setup *setup)
         .loss_target_count = tn_experiment_target_count(experiment),
         .optimizer = experiment->optimizer,
         .class_count = wanted_outputs(experiment),
+        .multi_label = experiment->data.class_mode == TN_CLASS_MULTI_LABEL,
         .seed = (uint64_t)experiment->options.seed,
         .fuse = 1,
     };

@@ -37,14 +37,16 @@ struct tn_experiment {
     struct tn_network *network;
     const char *const *classes;
     uint32_t class_count;
-    const char *run_directory; /* run_folder/name, relative to the current directory */
+    const char *const *targets; /* names of the numbers that class_mode = raw gives */
+    uint32_t target_count;      /* 0 also where they are not known (prediction) */
+    const char *run_directory;  /* run_folder/name, relative to the current directory */
     struct tn_arena arena;
     uint32_t flags;                /* TN_OPEN_… */
     struct tn_experiment_own *own; /* of core/train alone */
 };
 
 /* Adds the sections that a Keras user expects to be there when the file leaves them out: loss by class_mode, adam,
- * accuracy for a cross-entropy, csv_logger. tn_experiment_open does it; here for those who print the experiment. */
+ * a metric that fits, csv_logger. tn_experiment_open does it; here for those who print the experiment. */
 tn_status tn_experiment_add_defaults(struct tn_config *config);
 
 /* Opens everything; problems collects all errors that can be found in one run. The network is planned, not yet
@@ -67,6 +69,10 @@ tn_status tn_experiment_load_weights(struct tn_experiment *experiment, const cha
                                      size_t notes_bytes, struct tn_error *error);
 tn_status tn_experiment_save_weights(struct tn_experiment *experiment, const char *path, uint32_t flags,
                                      uint64_t iterations, double learning_rate, struct tn_error *error);
+/* Tells what arrays are in a weight file, without a network. `notes`: what else the format has to say of it. */
+tn_status tn_weight_file_list(struct tn_registry *registry, const char *path,
+                              void (*visit)(void *context, const struct tn_array_info *array), void *context,
+                              char *notes, size_t notes_bytes, struct tn_error *error);
 /* The dataset of [source:NAME], opened like validation data (no shuffle, no random augmentation); "validation" is also
  * what validation_split sets aside. Borrowed. */
 tn_status tn_experiment_source(struct tn_experiment *experiment, const char *name, struct tn_dataset **dataset,
@@ -74,6 +80,13 @@ tn_status tn_experiment_source(struct tn_experiment *experiment, const char *nam
 /* A dataset over a folder or one picture (for `tenon predict`), without labels. Caller closes. */
 tn_status tn_experiment_pictures(struct tn_experiment *experiment, const char *path, struct tn_dataset **dataset,
                                  struct tn_error *error);
+
+/* ---- advice.c ---- */
+/* Whether [data] has such a key. */
+bool tn_data_has_key(const char *key);
+/* Writes what would make the data quicker, of what this experiment does not do yet: keys of [data] and `tenon pack`.
+ * `stage`: enum tn_stage that takes most of the workers' time, -1 = unknown. "" when there is nothing. */
+void tn_experiment_advise(const struct tn_experiment *experiment, int32_t stage, char *text, size_t bytes);
 
 /* ---- train.c ---- */
 struct tn_progress { /* what the CLI draws; all of it read only */

@@ -3,7 +3,7 @@
 
 #include "train/internal.h"
 
-static const char *const mode_names[] = {"categorical", "binary", "sparse", "input", "none"};
+static const char *const mode_names[] = {"categorical", "binary", "sparse", "input", "none", "raw", "multi_label"};
 
 bool tn_loss_is_sparse(const struct tn_instance *loss)
 {
@@ -15,7 +15,10 @@ int32_t tn_experiment_target_count(const struct tn_experiment *experiment)
     const struct tn_size *size = &experiment->data.target_size;
     switch (experiment->data.class_mode) {
     case TN_CLASS_CATEGORICAL:
+    case TN_CLASS_MULTI_LABEL:
         return (int32_t)experiment->class_count;
+    case TN_CLASS_RAW:
+        return (int32_t)experiment->target_count;
     case TN_CLASS_BINARY:
     case TN_CLASS_SPARSE:
         return 1;
@@ -39,6 +42,10 @@ static const char *better_loss(const struct tn_instance *loss, int32_t class_mod
         return "binary_crossentropy";
     if (class_mode == TN_CLASS_INPUT && (sparse || strcmp(name, "categorical_crossentropy") == 0))
         return "mean_squared_error";
+    if (class_mode == TN_CLASS_RAW && sparse)
+        return "mean_squared_error or mean_absolute_error";
+    if (class_mode == TN_CLASS_MULTI_LABEL && (sparse || strcmp(name, "categorical_crossentropy") == 0))
+        return "binary_crossentropy";
     return NULL;
 }
 
@@ -47,8 +54,13 @@ static void check_loss(struct tn_setup *setup)
     const struct tn_experiment *experiment = setup->experiment;
     const struct tn_instance *loss = experiment->loss;
     const char *better = better_loss(loss, experiment->data.class_mode);
-    const char *gives[] = {"a vector with one 1 for each sample", "a single 0 or 1 for each sample",
-                           "a class number for each sample", "the picture itself", "no labels"};
+    const char *gives[] = {"a vector with one 1 for each sample",
+                           "a single 0 or 1 for each sample",
+                           "a class number for each sample",
+                           "the picture itself",
+                           "no labels",
+                           "numbers for each sample",
+                           "a 1 for each class that a sample has"};
     int32_t mode = experiment->data.class_mode;
     if (!better)
         return;

@@ -146,8 +146,9 @@ struct tn_loop {
     double learning_rate; /* now */
     double base_rate;     /* what a schedule starts from */
     bool stop, interrupted, warned_not_finite;
-    char stop_reason[256], hint[320];
+    char stop_reason[256], hint[560];
     double epoch_begin, phase_begin, training_seconds, wait_seconds;
+    int32_t slowest_stage; /* enum tn_stage of the epoch's data; -1 = unknown */
     uint64_t images;
 };
 tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error);

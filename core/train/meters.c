@@ -69,6 +69,7 @@ void tn_meters_add(struct tn_meters *meters, const struct tn_batch *batch)
         .batch = batch->count,
         .classes = meters->classes,
         .target_count = tn_experiment_target_count(experiment),
+        .multi_label = mode == TN_CLASS_MULTI_LABEL,
         .sparse = mode == TN_CLASS_SPARSE || (mode == TN_CLASS_BINARY && meters->classes > 1),
         .prediction = meters->predictions,
         .target = batch->targets,

@@ -27,16 +27,34 @@ static const char *type_of(struct tn_section *section)
     return entry && entry->value ? entry->value : "";
 }
 
+static const char *mode_of(struct tn_config *config)
+{
+    struct tn_section *data = tn_config_section(config, "data", "");
+    const struct tn_entry *entry = data ? tn_section_entry(data, "class_mode") : NULL;
+    return entry ? entry->value : "categorical";
+}
+
+/* The metric that is reported where none is named: what fits the labels; NULL: the loss says enough. */
+static const char *metric_for(struct tn_config *config)
+{
+    const char *mode = mode_of(config), *loss = type_of(tn_config_next(config, "loss", NULL));
+    if (strcmp(mode, "raw") == 0 && !strstr(loss, "crossentropy"))
+        return strcmp(loss, "mean_absolute_error") == 0 ? "mean_squared_error" : "mean_absolute_error";
+    if (strcmp(mode, "multi_label") == 0)
+        return "binary_accuracy";
+    return strstr(loss, "crossentropy") ? "accuracy" : NULL;
+}
+
 /* Keras' loss for the labels that a class_mode gives; NULL: there is nothing to learn from. */
 static const char *loss_for(struct tn_config *config)
 {
     static const char *const pairs[][2] = {{"categorical", "categorical_crossentropy"},
                                            {"sparse", "sparse_categorical_crossentropy"},
                                            {"binary", "binary_crossentropy"},
-                                           {"input", "mean_squared_error"}};
-    struct tn_section *data = tn_config_section(config, "data", "");
-    const struct tn_entry *entry = data ? tn_section_entry(data, "class_mode") : NULL;
-    const char *mode = entry ? entry->value : "categorical";
+                                           {"input", "mean_squared_error"},
+                                           {"raw", "mean_squared_error"},
+                                           {"multi_label", "binary_crossentropy"}};
+    const char *mode = mode_of(config);
     for (size_t i = 0; i < TN_COUNT_OF(pairs); i++)
         if (strcmp(pairs[i][0], mode) == 0)
             return pairs[i][1];
@@ -46,15 +64,14 @@ static const char *loss_for(struct tn_config *config)
 tn_status tn_experiment_add_defaults(struct tn_config *config)
 {
     tn_status status = TN_OK;
-    const char *loss;
+    const char *loss, *metric;
     bool logged = false;
     if (!tn_config_next(config, "loss", NULL) && (loss = loss_for(config)) != NULL)
         status = add(config, "loss", "", loss);
     if (status == TN_OK && !tn_config_next(config, "optimizer", NULL))
         status = add(config, "optimizer", "", "adam");
-    if (status == TN_OK && !tn_config_next(config, "metric", NULL) &&
-        strstr(type_of(tn_config_next(config, "loss", NULL)), "crossentropy"))
-        status = add(config, "metric", "accuracy", "accuracy");
+    if (status == TN_OK && !tn_config_next(config, "metric", NULL) && (metric = metric_for(config)) != NULL)
+        status = add(config, "metric", metric, metric);
     for (struct tn_section *section = NULL; (section = tn_config_next(config, "callback", section)) != NULL;)
         logged = logged || strcmp(type_of(section), "csv_logger") == 0;
     if (status == TN_OK && !logged)

@@ -149,14 +149,15 @@ static tn_status write_config(const struct tn_run_directory *directory, const st
     return status;
 }
 
-static tn_status write_classes(const struct tn_run_directory *directory, const struct tn_experiment *experiment,
-                               struct tn_error *error)
+/* One name in each line. */
+static tn_status write_names(const struct tn_run_directory *directory, const char *file, const char *const *names,
+                             uint32_t count, struct tn_error *error)
 {
     struct tn_text text = {.data = NULL};
     tn_status status;
-    for (uint32_t i = 0; i < experiment->class_count; i++)
-        tn_text_format(&text, "%s\n", experiment->classes[i]);
-    status = write_text(directory, "classes.txt", &text, error);
+    for (uint32_t i = 0; i < count; i++)
+        tn_text_format(&text, "%s\n", names[i]);
+    status = write_text(directory, file, &text, error);
     tn_text_release(&text);
     return status;
 }
@@ -169,7 +170,10 @@ tn_status tn_run_directory_open(struct tn_run_directory *directory, const struct
     TN_TRY(status, find_folder(directory, experiment->run_directory, fresh, error), out);
     TN_TRY(status, write_config(directory, experiment, error), out);
     if (experiment->class_count)
-        TN_TRY(status, write_classes(directory, experiment, error), out);
+        TN_TRY(status, write_names(directory, "classes.txt", experiment->classes, experiment->class_count, error), out);
+    if (experiment->target_count)
+        TN_TRY(status, write_names(directory, "targets.txt", experiment->targets, experiment->target_count, error),
+               out);
     status = tn_manifest_write(experiment, directory->path, error);
 out:
     if (status != TN_OK)

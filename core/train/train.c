@@ -3,7 +3,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "train/internal.h"
 
@@ -20,22 +19,19 @@ static bool asked_to_stop(const struct tn_loop *loop)
 
 /* ---- progress ---- */
 
-/* What to do when data is the limit; only what is not done yet. */
+/* What to do when data is the limit. Without the share, which the line above it tells: the same words come once. */
 static const char *find_hint(struct tn_loop *loop, double seconds)
 {
-    const struct tn_experiment *experiment = loop->experiment;
-    const struct tn_size *size = &experiment->data.target_size;
+    static const char *const stages[] = {"reading", "decoding", "sampling"};
     double share = seconds > 0 ? loop->wait_seconds / seconds : 0;
-    char workers[64] = "";
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    char advice[480];
     if (share < hint_share || seconds < hint_seconds)
         return NULL;
-    if (tn_dataset_workers(experiment->train) < cores)
-        (void)snprintf(workers, sizeof workers, "set data.workers = %ld, ", cores);
-    (void)snprintf(loop->hint, sizeof loop->hint,
-                   "%.0f %% of the time goes into waiting for pictures: %s%sor store them at %dx%d", 100 * share,
-                   workers, experiment->data.fast_decode ? "" : "set data.fast_decode = yes, ", size->height,
-                   size->width);
+    tn_experiment_advise(loop->experiment, loop->slowest_stage, advice, sizeof advice);
+    (void)snprintf(loop->hint, sizeof loop->hint, "training waits for pictures%s%s%s%s",
+                   loop->slowest_stage >= 0 ? ", above all for " : "",
+                   loop->slowest_stage >= 0 ? stages[loop->slowest_stage] : "", advice[0] ? "; to go faster: " : "",
+                   advice);
     return loop->hint;
 }
 
@@ -56,7 +52,7 @@ static void show(struct tn_loop *loop, int32_t phase, uint64_t batch, uint64_t b
         .logs = loop->run.logs,
         .log_count = loop->run.log_count,
         .phase = phase,
-        .hint = phase == 1 ? NULL : find_hint(loop, training),
+        .hint = phase == 2 ? find_hint(loop, training) : NULL,
     };
     if (loop->request->progress)
         loop->request->progress(loop->request->context, &progress);
@@ -135,6 +131,7 @@ static tn_status train_epoch(struct tn_loop *loop, struct tn_error *error)
     struct tn_dataset *dataset = loop->experiment->train;
     const struct tn_batch *batch = NULL;
     uint64_t done = 0;
+    tn_dataset_watch(dataset, true);
     tn_status status = tn_dataset_begin(dataset, (uint64_t)loop->run.epoch, 0, error);
     if (status != TN_OK)
         return status;
@@ -154,6 +151,7 @@ static tn_status train_epoch(struct tn_loop *loop, struct tn_error *error)
     loop->training_seconds = tn_seconds_now() - loop->phase_begin;
 out:
     tn_dataset_end(dataset);
+    loop->slowest_stage = tn_dataset_slowest_stage(dataset);
     return status;
 }
 
@@ -218,6 +216,8 @@ static tn_status run_epoch(struct tn_loop *loop, struct tn_error *error)
     loop->result->epochs_done = loop->run.epoch + 1;
     note_best(loop);
     tn_loop_set_logs(loop, true);
+    loop->run.images_per_second = loop->training_seconds > 0 ? (double)loop->images / loop->training_seconds : 0;
+    loop->run.input_wait = loop->training_seconds > 0 ? loop->wait_seconds / loop->training_seconds : 0;
     TN_TRY(status, tn_loop_tell(loop, TN_EPOCH_END, error), out);
     show(loop, 2, loop->batches, loop->batches);
 out:

@@ -225,3 +225,49 @@ out:
         tn_host_table()->release(data);
     return status;
 }
+
+/* ---- listing, without a network ---- */
+
+/* A file of HDF5 is one whatever its name. */
+static const struct tn_format *format_of(struct tn_registry *registry, const char *path, const void *data,
+                                         uint64_t bytes)
+{
+    const struct tn_format *format = find_format(registry, path);
+    if (!format && bytes >= 8 && memcmp(data, "\x89HDF\r\n\x1A\n", 8) == 0)
+        format = find_format(registry, "any.h5");
+    return format;
+}
+
+tn_status tn_weight_file_list(struct tn_registry *registry, const char *path,
+                              void (*visit)(void *context, const struct tn_array_info *array), void *context,
+                              char *notes, size_t notes_bytes, struct tn_error *error)
+{
+    struct tn_problems problems = {.items = NULL};
+    struct tn_instance *instance = NULL;
+    const struct tn_format *format;
+    void *data = NULL;
+    uint64_t bytes = 0;
+    tn_status status = tn_file_read(path, LARGEST_WEIGHT_FILE, &data, &bytes, error);
+    if (status != TN_OK)
+        return status;
+    format = format_of(registry, path, data, bytes);
+    if (!format || !format->list) {
+        status =
+            tn_fail(error, TN_UNSUPPORTED, "%s: no format that can be listed is known for files of this name", path);
+        goto out;
+    }
+    status = tn_instance_open(registry, TN_FORMAT, format->type.name, NULL, NULL, &instance, &problems);
+    if (status != TN_OK)
+        (void)tn_fail(error, status, "format %s: %s", format->type.name,
+                      problems.count ? problems.items[0].text : "out of memory");
+    else
+        status = ((const struct tn_format *)instance->type)
+                     ->list(instance->self, tn_host_table(), data, bytes, visit, context, notes, notes_bytes, error);
+    if (status != TN_OK)
+        (void)tn_error_wrap(error, status, "%s", path);
+out:
+    tn_instance_close(&instance);
+    tn_problems_release(&problems);
+    free(data);
+    return status;
+}

@@ -69,6 +69,19 @@ static tn_status find_labels(struct manifest *manifest, struct tn_error *error)
     return TN_OK;
 }
 
+/* The names of the label columns; they are borrowed from the header or the options. */
+static tn_status name_labels(struct manifest *manifest, struct tn_error *error)
+{
+    manifest->target_names = calloc((size_t)manifest->label_count + 1, sizeof *manifest->target_names);
+    if (!manifest->target_names)
+        return tn_fail(error, TN_NO_MEMORY, "no memory for the columns of %s", manifest->path);
+    for (uint32_t i = 0; i < manifest->label_count; i++)
+        manifest->target_names[i] = manifest->label_column.count ? manifest->label_column.items[i]
+                                    : manifest->header           ? manifest->table.fields[manifest->label_at[i]]
+                                                                 : "value";
+    return TN_OK;
+}
+
 tn_status columns_find(struct manifest *manifest, int needs_labels, struct tn_error *error)
 {
     tn_status status = table_next(&manifest->table, manifest->path, error);
@@ -85,7 +98,10 @@ tn_status columns_find(struct manifest *manifest, int needs_labels, struct tn_er
         uint32_t found = manifest->header ? column_of(manifest, "filename") : 0;
         manifest->path_at = found == UINT32_MAX ? 0 : found;
     }
-    return needs_labels ? find_labels(manifest, error) : TN_OK;
+    if (!needs_labels)
+        return TN_OK;
+    status = find_labels(manifest, error);
+    return status == TN_OK ? name_labels(manifest, error) : status;
 }
 
 /* ---- classes ---- */

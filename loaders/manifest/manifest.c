@@ -45,6 +45,8 @@ static void manifest_close(void *self)
     free(manifest->rows);
     free(manifest->numbers);
     free(manifest->label_at);
+    free(manifest->target_names);
+    manifest->target_names = NULL;
     free(manifest->base);
     manifest->copies = NULL, manifest->classes = NULL, manifest->sorted = NULL, manifest->class_sizes = NULL;
     manifest->rows = NULL, manifest->numbers = NULL, manifest->label_at = NULL, manifest->base = NULL;
@@ -135,11 +137,6 @@ static tn_status grow(void *items, uint64_t *capacity, uint64_t needed, size_t i
     return TN_OK;
 }
 
-static int has_numbers(const struct manifest *manifest)
-{
-    return manifest->label_count > 0 && (manifest->labels == LABELS_NUMBERS || manifest->label_count > 1);
-}
-
 static tn_status take_numbers(struct manifest *manifest, struct tn_error *error)
 {
     const struct table *table = &manifest->table;
@@ -175,7 +172,7 @@ static tn_status take_row(struct manifest *manifest, struct tn_error *error)
         return tn_fail(error, TN_INVALID, "%s:%llu: the path is empty", manifest->path, line);
     struct row row = {.path = (uint32_t)(path - table->text), .line = (uint32_t)line, .class_index = -1};
     tn_status status = TN_OK;
-    if (has_numbers(manifest)) {
+    if (manifest->by_number) {
         status = take_numbers(manifest, error);
     } else if (manifest->label_count > 0) {
         const char *label = table->fields[manifest->label_at[0]];
@@ -271,18 +268,43 @@ static tn_status keep_subset(struct manifest *manifest, const struct tn_source_r
                    (unsigned long long)all);
 }
 
+/* Columns of 0 and 1 that say which classes a picture has: their names are the classes. */
+static tn_status columns_as_classes(struct manifest *manifest, const struct tn_source_request *request,
+                                    struct tn_error *error)
+{
+    const struct tn_list names = {manifest->target_names, manifest->label_count};
+    for (uint32_t i = 0; i < request->classes.count; i++)
+        if (request->classes.count != names.count || strcmp(request->classes.items[i], names.items[i]) != 0)
+            return tn_fail(error, TN_INVALID,
+                           "label_column: the columns have to be the classes of the experiment, in their order: column "
+                           "%u should be `%s`",
+                           (unsigned)i + 1, request->classes.items[i]);
+    for (uint64_t i = 0; i < manifest->row_count * manifest->label_count; i++)
+        if (manifest->numbers[i] < 0 || manifest->numbers[i] > 1)
+            return tn_fail(error, TN_INVALID,
+                           "%s:%u: %g in column `%s` is outside of 0 to 1, which class_mode = multi_label asks for",
+                           manifest->path, (unsigned)manifest->rows[i / manifest->label_count].line,
+                           (double)manifest->numbers[i], names.items[i % manifest->label_count]);
+    return classes_given(manifest, &names, error);
+}
+
+static tn_status take_columns(struct manifest *manifest, const struct tn_source_request *request,
+                              struct tn_error *error)
+{
+    manifest->target_count = manifest->label_count;
+    return request->class_mode == TN_CLASS_MULTI_LABEL ? columns_as_classes(manifest, request, error) : TN_OK;
+}
+
 static tn_status take_labels(struct manifest *manifest, const struct tn_source_request *request, struct tn_error *error)
 {
     int mode = request->class_mode;
     if (manifest->label_count == 0)
         return TN_OK;
-    if (has_numbers(manifest)) {
-        manifest->target_count = manifest->label_count;
-        return TN_OK;
-    }
-    if (manifest->label_separator && mode != TN_CLASS_CATEGORICAL)
+    if (manifest->by_number)
+        return take_columns(manifest, request, error);
+    if (manifest->label_separator && mode != TN_CLASS_CATEGORICAL && mode != TN_CLASS_MULTI_LABEL)
         return tn_fail(error, TN_INVALID,
-                       "label_separator: several classes of a picture need class_mode = categorical");
+                       "label_separator: several classes of a picture need class_mode = multi_label");
     return take_classes(manifest, request, error);
 }
 
@@ -294,6 +316,16 @@ static tn_status manifest_scan(void *self, const struct tn_source_request *reque
     tn_status status = load(manifest, error);
     if (status == TN_OK)
         status = columns_find(manifest, needs_labels, error);
+    if (status == TN_OK && manifest->labels == LABELS_CLASS && request->class_mode == TN_CLASS_RAW)
+        return tn_fail(error, TN_INVALID, "class_mode = raw takes numbers: labels = class does not go with it");
+    manifest->by_number =
+        manifest->label_count > 0 &&
+        (manifest->labels == LABELS_NUMBERS || manifest->label_count > 1 || request->class_mode == TN_CLASS_RAW);
+    if (status == TN_OK && !manifest->by_number && !manifest->label_separator &&
+        request->class_mode == TN_CLASS_MULTI_LABEL)
+        return tn_fail(error, TN_INVALID,
+                       "class_mode = multi_label: name the label_separator between the classes of a picture, or as "
+                       "label_column a column of 0 and 1 for each class");
     if (status == TN_OK)
         status = take_rows(manifest, error);
     if (status == TN_OK)
@@ -304,13 +336,14 @@ static tn_status manifest_scan(void *self, const struct tn_source_request *reque
         status = check_file(manifest, &manifest->rows[i], error);
     if (status != TN_OK)
         return status;
-    if (manifest->classes)
+    if (manifest->classes && !manifest->by_number)
         count_classes(manifest);
     info->count = manifest->row_count;
     info->class_count = manifest->class_count;
     info->classes = manifest->classes;
-    info->class_sizes = manifest->class_sizes;
+    info->class_sizes = manifest->by_number ? NULL : manifest->class_sizes;
     info->target_count = manifest->target_count;
+    info->target_names = manifest->target_names;
     info->index_bytes =
         manifest->table.bytes + manifest->row_capacity * sizeof(struct row) + manifest->number_capacity * sizeof(float);
     return TN_OK;

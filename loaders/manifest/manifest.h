@@ -51,7 +51,9 @@ struct manifest {
     struct class_name *sorted;
     uint64_t *class_sizes;
     uint32_t class_count;
-    uint32_t target_count; /* floats of a sample, 0 = one class */
+    uint32_t target_count;     /* floats of a sample, 0 = one class */
+    const char **target_names; /* of numeric columns; they belong to the text or the options */
+    int32_t by_number;         /* labels are numbers */
 };
 
 /* ---- table.c: CSV and TSV ---- */

@@ -1,4 +1,4 @@
-/* example.c: one feature of a tf.train.Example, found in the bytes of the message without a copy.
+/* example.c: one feature of a tf.train.Example, or all of them, found in the bytes of the message without a copy.
  *
  *   Example { Features features = 1; }   Features { map<string, Feature> feature = 1; }
  *   Feature { oneof { BytesList = 1; FloatList = 2; Int64List = 3; } }   each list: repeated value = 1, packed or not
@@ -96,8 +96,27 @@ static int is_part(const struct field *field, uint64_t number)
     return field->number == number && field->wire == WIRE_BYTES;
 }
 
-/* Values of one list join those that are there. */
-static int read_list(struct cursor list, struct feature *feature)
+static float little_float(const unsigned char *at)
+{
+    uint32_t bits = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static void give_float(const struct example_visitor *visitor, const unsigned char *at)
+{
+    visitor->value(visitor->context,
+                   &(struct feature){.kind = FEATURE_FLOAT, .count = 1, .real = (double)little_float(at)});
+}
+
+static void give_integer(const struct example_visitor *visitor, int64_t value)
+{
+    visitor->value(visitor->context, &(struct feature){.kind = FEATURE_INT, .count = 1, .integer = value});
+}
+
+/* Values of one list join those that are there. `visitor` may be NULL. */
+static int read_list(struct cursor list, struct feature *feature, const struct example_visitor *visitor)
 {
     struct field field;
     uint64_t value;
@@ -111,28 +130,41 @@ static int read_list(struct cursor list, struct feature *feature)
                 feature->bytes = field.inner.at;
                 feature->byte_count = field.value;
             }
+            if (visitor)
+                visitor->value(visitor->context, &(struct feature){.kind = FEATURE_BYTES,
+                                                                   .count = 1,
+                                                                   .bytes = field.inner.at,
+                                                                   .byte_count = field.value});
         } else if (feature->kind == FEATURE_INT && field.wire == WIRE_VARINT) {
             if (feature->count++ == 0)
                 feature->integer = (int64_t)field.value;
+            if (visitor)
+                give_integer(visitor, (int64_t)field.value);
         } else if (feature->kind == FEATURE_INT && field.wire == WIRE_BYTES) {
             while (field.inner.at < field.inner.end) {
                 if (!read_varint(&field.inner, &value))
                     return 0;
                 if (feature->count++ == 0)
                     feature->integer = (int64_t)value;
+                if (visitor)
+                    give_integer(visitor, (int64_t)value);
             }
         } else if (feature->kind == FEATURE_FLOAT && field.wire == WIRE_32) {
             feature->count++;
+            if (visitor)
+                give_float(visitor, list.at - 4);
         } else if (feature->kind == FEATURE_FLOAT && field.wire == WIRE_BYTES) {
             if (field.value % 4)
                 return 0;
             feature->count += field.value / 4;
+            for (; visitor && field.inner.at < field.inner.end; field.inner.at += 4)
+                give_float(visitor, field.inner.at);
         }
     }
     return 1;
 }
 
-static int read_feature(struct cursor message, struct feature *feature)
+static int read_feature(struct cursor message, struct feature *feature, const struct example_visitor *visitor)
 {
     struct field field;
     while (message.at < message.end) {
@@ -142,7 +174,7 @@ static int read_feature(struct cursor message, struct feature *feature)
             continue;
         if (feature->kind != (int)field.number) /* another member of the oneof */
             *feature = (struct feature){.kind = (int)field.number};
-        if (!read_list(field.inner, feature))
+        if (!read_list(field.inner, feature, visitor))
             return 0;
     }
     return 1;
@@ -159,14 +191,14 @@ static int read_entry(struct cursor entry, const char *key, struct feature *feat
             return 0;
         if (is_part(&field, 1))
             matches = field.value == strlen(key) && memcmp(field.inner.at, key, (size_t)field.value) == 0;
-        else if (is_part(&field, 2) && !read_feature(field.inner, &(struct feature){0}))
+        else if (is_part(&field, 2) && !read_feature(field.inner, &(struct feature){0}, NULL))
             return 0;
     }
     if (!matches)
         return 1;
     while (again.at < again.end && read_field(&again, &field, 0))
         if (is_part(&field, 2))
-            (void)read_feature(field.inner, &found); /* was read once already */
+            (void)read_feature(field.inner, &found, NULL); /* was read once already */
     *feature = found;
     return 1;
 }
@@ -194,5 +226,43 @@ tn_status example_find(const void *data, uint64_t bytes, const char *key, struct
             return tn_fail(error, TN_CORRUPT, "its data is no tf.train.Example");
     if (feature->count == 0)
         feature->kind = FEATURE_NONE;
+    return TN_OK;
+}
+
+/* ---- all of them ---- */
+
+static int visit_entry(struct cursor entry, const struct example_visitor *visitor)
+{
+    struct cursor key = {(const unsigned char *)"", (const unsigned char *)""};
+    struct field field;
+    struct feature found = {0};
+    while (entry.at < entry.end) {
+        if (!read_field(&entry, &field, 0))
+            return 0;
+        if (is_part(&field, 1))
+            key = field.inner;
+        else if (is_part(&field, 2) && !read_feature(field.inner, &found, visitor))
+            return 0;
+    }
+    visitor->entry(visitor->context, key.at, (uint64_t)(key.end - key.at), &found);
+    return 1;
+}
+
+static int visit_features(struct cursor message, const struct example_visitor *visitor)
+{
+    struct field field;
+    while (message.at < message.end)
+        if (!read_field(&message, &field, 0) || (is_part(&field, 1) && !visit_entry(field.inner, visitor)))
+            return 0;
+    return 1;
+}
+
+tn_status example_each(const void *data, uint64_t bytes, const struct example_visitor *visitor, struct tn_error *error)
+{
+    struct cursor message = {data, (const unsigned char *)data + bytes};
+    struct field field;
+    while (message.at < message.end)
+        if (!read_field(&message, &field, 0) || (is_part(&field, 1) && !visit_features(field.inner, visitor)))
+            return tn_fail(error, TN_CORRUPT, "its data is no tf.train.Example");
     return TN_OK;
 }

@@ -71,9 +71,19 @@ struct feature {
     const void *bytes; /* of the first, where it is of bytes */
     uint64_t byte_count;
     int64_t integer; /* the first, where it is an integer */
+    double real;     /* of a value that example_each gives, where it is a float */
 };
 /* Finds the feature `key` of a tf.train.Example. TN_CORRUPT when the bytes are no such message. */
 tn_status example_find(const void *data, uint64_t bytes, const char *key, struct feature *feature,
                        struct tn_error *error);
+
+/* Told of all features, in order. Values come before the entry that they belong to; the last entry of a key counts. */
+struct example_visitor {
+    void (*value)(void *context, const struct feature *value);
+    void (*entry)(void *context, const void *key, uint64_t key_bytes, const struct feature *feature);
+    void *context;
+};
+/* TN_CORRUPT as above; some may have been told by then. */
+tn_status example_each(const void *data, uint64_t bytes, const struct example_visitor *visitor, struct tn_error *error);
 
 #endif

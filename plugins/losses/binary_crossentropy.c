@@ -48,7 +48,7 @@ static int32_t from_logits(const void *self)
 
 static const struct tn_loss binary_crossentropy = {
     TN_TYPE(TN_LOSS, "binary_crossentropy", struct binary_crossentropy, options,
-            "cross-entropy of yes/no targets (class_mode = binary)"),
+            "cross-entropy of yes/no targets (class_mode = binary or multi_label)"),
     .activation = "sigmoid",
     .compute = compute,
     .from_logits = from_logits,

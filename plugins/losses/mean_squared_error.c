@@ -22,7 +22,7 @@ static void compute(const struct tn_loss_pass *pass)
 
 static const struct tn_loss mean_squared_error = {
     TN_TYPE(TN_LOSS, "mean_squared_error", struct mean_squared_error, NULL,
-            "mean of squared differences (regression, class_mode = input)"),
+            "mean of squared differences (regression, class_mode = input): Keras' mse"),
     .compute = compute,
 };
 

@@ -67,9 +67,15 @@ static void update_binary(const void *self, void *state, const struct tn_metric_
     }
 }
 
+/* Several classes of a picture: the largest output says nothing. (Keras 3 takes the one-hot rule even then.) */
+static int is_multi_label(const struct tn_metric_batch *b)
+{
+    return b->size >= offsetof(struct tn_metric_batch, reserved) && b->multi_label;
+}
+
 static void update_any(const void *self, void *state, const struct tn_metric_batch *b)
 {
-    if (b->classes == 1)
+    if (b->classes == 1 || is_multi_label(b))
         update_binary(self, state, b);
     else
         update_classes(self, state, b);
@@ -93,7 +99,7 @@ static double value(const void *self, const void *state)
     }
 
 ACCURACY(accuracy, "accuracy", threshold_options, update_any,
-         "share of right answers; binary, categorical or sparse by the shapes");
+         "share of right answers; binary, categorical or sparse by the targets");
 ACCURACY(categorical, "categorical_accuracy", NULL, update_classes, "share of right classes for one-hot targets");
 ACCURACY(sparse, "sparse_categorical_accuracy", NULL, update_classes, "share of right classes for class numbers");
 ACCURACY(binary, "binary_accuracy", threshold_options, update_binary, "share of right yes/no answers");

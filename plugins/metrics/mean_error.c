@@ -1,4 +1,4 @@
-/* mean_error.c: mean squared and mean absolute difference of outputs and targets. */
+/* mean_error.c: mean squared and mean absolute difference of outputs and targets, and the root of the former. */
 #include <math.h>
 #include <tenon/plugin.h>
 
@@ -51,16 +51,23 @@ static double value(const void *self, const void *state)
     return s->total > 0 ? s->error / s->total : 0.0;
 }
 
-#define MEAN_ERROR(variable_, name_, update_, summary_)                                                                \
+static double root(const void *self, const void *state)
+{
+    return sqrt(value(self, state));
+}
+
+#define MEAN_ERROR(variable_, name_, update_, value_, summary_)                                                        \
     static const struct tn_metric variable_ = {                                                                        \
         TN_TYPE(TN_METRIC, name_, struct mean_error, NULL, summary_),                                                  \
         .state_size = sizeof(struct sums),                                                                             \
         .direction = TN_DIRECTION_DOWN,                                                                                \
         .update = (update_),                                                                                           \
-        .value = value,                                                                                                \
+        .value = (value_),                                                                                             \
     }
 
-MEAN_ERROR(squared_error, "mean_squared_error", update_squared, "mean of squared differences");
-MEAN_ERROR(absolute_error, "mean_absolute_error", update_absolute, "mean of absolute differences");
+MEAN_ERROR(squared_error, "mean_squared_error", update_squared, value, "mean of squared differences");
+MEAN_ERROR(absolute_error, "mean_absolute_error", update_absolute, value, "mean of absolute differences");
+MEAN_ERROR(root_squared_error, "root_mean_squared_error", update_squared, root, "root of the mean squared difference");
 
-TN_PLUGIN("tenon.metrics.mean_error", TENON_VERSION, "Apache-2.0", &squared_error.type, &absolute_error.type);
+TN_PLUGIN("tenon.metrics.mean_error", TENON_VERSION, "Apache-2.0", &squared_error.type, &absolute_error.type,
+          &root_squared_error.type);

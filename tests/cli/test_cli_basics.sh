@@ -22,13 +22,13 @@ check "--version takes $best us, above $limit" [ $best -lt $limit ]
 
 run --help
 expect 0
-for command in init train eval predict check plan config plugin pack synth bench; do
+for command in init train eval predict check plan config plugin pack inspect synth bench; do
     says "  $command "
 done
 run
 expect 2
 says "usage: tenon COMMAND"
-for command in init train eval predict check plan config pack synth bench; do
+for command in init train eval predict check plan config pack inspect synth bench; do
     run $command --help
     expect 0
     says "usage: tenon $command"

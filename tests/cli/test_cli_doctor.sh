@@ -9,7 +9,7 @@ run doctor data
 expect 0
 says "data: 72 pictures in 3 classes"
 says "nothing wrong was found"
-says "half of them below 40"
+says "median 40"
 
 set -- data/train/*/
 one=$1 two=$2
@@ -52,6 +52,17 @@ says "7 excluded"
 run doctor data --most 0
 expect 1
 silent_about "damaged JPEG"
+# What it recommends can be done.
+silent_about "tenon pack" # pictures of 40 pixels are small enough
+run synth large --count 30 --validation-count 9 --size 300 --classes 3 --quiet
+expect 0
+run doctor large --list none.txt
+expect 0
+says "tenon pack large large-128 --resize 128x128 --exclude none.txt"
+# shellcheck disable=SC2046 # words
+run $(sed -n 's/^ *tenon pack/pack/p' out)
+expect 0
+says "large-128/train-*.tfrecord: 30 pictures"
 run doctor nowhere
 expect 2
 says "nowhere"

@@ -32,7 +32,9 @@ enum tn_class_mode {
     TN_CLASS_BINARY = 1,
     TN_CLASS_SPARSE = 2,
     TN_CLASS_INPUT = 3,
-    TN_CLASS_NONE = 4
+    TN_CLASS_NONE = 4,
+    TN_CLASS_RAW = 5,        /* numbers of the source as they are (regression) */
+    TN_CLASS_MULTI_LABEL = 6 /* a 1 for each class that the picture has, else 0 */
 };
 enum tn_subset { TN_SUBSET_ALL = 0, TN_SUBSET_TRAINING = 1, TN_SUBSET_VALIDATION = 2 };
 
@@ -64,6 +66,8 @@ struct tn_source_info {
     uint64_t group_count;
     uint64_t shuffle_window; /* samples; 0 = in order of the files */
     uint32_t strands;        /* at least 1 */
+    const char *const
+        *target_names; /* [target_count] where targets are numbers (class_mode raw); NULL = they have none */
 };
 
 /* One sample as read. Set either `bytes` (encoded) or `image.pixels`; buffers belong to the source's worker state and

@@ -127,6 +127,8 @@ struct tn_metric_batch {
     int32_t batch, classes, target_count;      /* target_count 1 with class numbers when sparse */
     int32_t sparse;                            /* 1: target holds class numbers [N]; 0: [N, target_count] */
     const float *prediction, *target, *weight; /* weight may be NULL */
+    int32_t multi_label;                       /* 1: each output is a yes or no of its own */
+    int32_t reserved;
 };
 
 enum tn_direction { TN_DIRECTION_UNKNOWN = 0, TN_DIRECTION_UP = 1, TN_DIRECTION_DOWN = -1 };

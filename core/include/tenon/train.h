@@ -80,6 +80,19 @@ struct tn_weights {
 
 enum { TN_FORMAT_WEIGHTS_ONLY = 1u /* leave out the model's description and the optimizer */ };
 
+enum tn_array_role { TN_ARRAY_WEIGHT = 0, TN_ARRAY_OPTIMIZER = 1, TN_ARRAY_OTHER = 2 };
+
+/* An array of a weight file, as list() tells it; valid during the call. */
+struct tn_array_info {
+    uint32_t size;
+    int32_t role;          /* enum tn_array_role */
+    const char *name;      /* where it is: "model_weights/conv1/conv1/kernel:0" */
+    const char *type_name; /* of an element: "float32" */
+    int32_t rank, reserved;
+    uint64_t dims[8]; /* [rank]; of more than 8 axes the first ones */
+    uint64_t bytes;   /* that it takes in the file */
+};
+
 struct tn_format {
     struct tn_type type;
     const char *extensions; /* "h5|hdf5": the longest that fits a name wins */
@@ -91,6 +104,11 @@ struct tn_format {
      * optimizer state").  [setup] */
     tn_status (*decode)(const void *self, const struct tn_host *host, const void *data, uint64_t bytes,
                         struct tn_weights *weights, char *notes, uint64_t notes_bytes, struct tn_error *error);
+    /* Tells what arrays are in the bytes, whatever network they are for. `notes` may take what else there is to say of
+     * the file. As hostile as for decode(). NULL = this format cannot be listed.  [setup] */
+    tn_status (*list)(const void *self, const struct tn_host *host, const void *data, uint64_t bytes,
+                      void (*visit)(void *context, const struct tn_array_info *array), void *context, char *notes,
+                      uint64_t notes_bytes, struct tn_error *error);
 };
 
 /* ---- callback
@@ -140,6 +158,9 @@ struct tn_run {
     tn_status (*restore_weights)(const struct tn_run *run, struct tn_error *error);
     /* A line for the user, above the progress line. */
     void (*say)(const struct tn_run *run, int32_t level, const char *text);
+    /* TN_EPOCH_END: how fast the training part of the epoch was, and which share of its time went into waiting for
+     * pictures: 0 = the computation was the limit all the time. images_per_second 0 = unknown. */
+    double images_per_second, input_wait;
 };
 
 enum { TN_CALLBACK_KEEPS_WEIGHTS = 1u /* may call keep_weights(): the plan counts that memory */ };

@@ -132,8 +132,8 @@ static void fence_in(uint64_t bytes)
     (void)alarm((unsigned)(60 + 10 * seconds)); /* should it ever wait instead of work */
 }
 
-static tn_status run_child(const void *data, uint64_t bytes, struct tn_weights *weights, struct h5_result *result,
-                           struct tn_error *error)
+tn_status h5_in_child(void (*job)(void *context), void *context, uint64_t bytes, int32_t *finished,
+                      struct tn_error *error)
 {
     int state = 0;
     pid_t child = fork();
@@ -141,19 +141,34 @@ static tn_status run_child(const void *data, uint64_t bytes, struct tn_weights *
         return tn_fail(error, TN_FAILED, "cannot start a process to read the file in: %s", strerror(errno));
     if (child == 0) {
         fence_in(bytes);
-        h5_read(data, bytes, weights, result);
-        result->finished = 1;
+        job(context);
+        *(volatile int32_t *)finished = 1;
         _exit(0);
     }
     while (waitpid(child, &state, 0) < 0 && errno == EINTR)
         continue;
-    if (result->finished) /* also when somebody else has waited for it */
+    if (*(volatile int32_t *)finished) /* also when somebody else has waited for it */
         return TN_OK;
     return tn_fail(error, TN_CORRUPT, "the file is damaged: the HDF5 library %s on it",
                    WIFSIGNALED(state) &&
                            (WTERMSIG(state) == SIGXCPU || WTERMSIG(state) == SIGALRM || WTERMSIG(state) == SIGKILL)
                        ? "found no end"
                        : "broke down");
+}
+
+/* ---- reading weights ---- */
+
+struct reading {
+    const void *data;
+    uint64_t bytes;
+    struct tn_weights *weights;
+    struct h5_result *result;
+};
+
+static void read_weights(void *context)
+{
+    const struct reading *reading = context;
+    h5_read(reading->data, reading->bytes, reading->weights, reading->result);
 }
 
 static void take_result(const struct h5_result *result, struct tn_weights *weights, char *notes, uint64_t notes_bytes)
@@ -184,7 +199,8 @@ tn_status h5_read_in_child(const void *data, uint64_t bytes, struct tn_weights *
     }
     next = (char *)result + rounded(sizeof *result);
     each_buffer(&mirror.weights, weights, true, visit_place, &next);
-    status = run_child(data, bytes, &mirror.weights, result, error);
+    struct reading reading = {data, bytes, &mirror.weights, result};
+    status = h5_in_child(read_weights, &reading, bytes, &result->finished, error);
     if (status == TN_OK && result->status != TN_OK) {
         result->error.text[sizeof result->error.text - 1] = '\0';
         status = tn_fail(error, result->status, "%s", result->error.text);

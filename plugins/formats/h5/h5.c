@@ -31,11 +31,21 @@ static tn_status decode(const void *self, const struct tn_host *host, const void
     return h5_read_in_child(data, bytes, weights, notes, notes_bytes, error);
 }
 
+static tn_status list(const void *self, const struct tn_host *host, const void *data, uint64_t bytes,
+                      void (*visit)(void *context, const struct tn_array_info *array), void *context, char *notes,
+                      uint64_t notes_bytes, struct tn_error *error)
+{
+    (void)self;
+    (void)host;
+    return h5_list(data, bytes, visit, context, notes, notes_bytes, error);
+}
+
 static const struct tn_format h5 = {
     TN_TYPE(TN_FORMAT, "h5", struct h5, NULL, "Keras' legacy HDF5 layout, for every Keras"),
     .extensions = "h5|hdf5",
     .encode = encode_legacy,
     .decode = decode,
+    .list = list,
 };
 
 static const struct tn_format weights_h5 = {
@@ -43,6 +53,7 @@ static const struct tn_format weights_h5 = {
     .extensions = "weights.h5",
     .encode = encode_keras3,
     .decode = decode,
+    .list = list,
 };
 
 TN_PLUGIN("tenon.formats.h5", "0.1.0", "Apache-2.0", &h5.type, &weights_h5.type);

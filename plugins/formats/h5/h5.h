@@ -6,6 +6,7 @@
  *   child.c    runs the reader in a process of its own: files are hostile and libhdf5 is not proof against all of them
  *   read.c     bytes -> the weights that were asked for; runs in that child, with
  *              legacy.c, keras3.c, slots.c, tensor.c and image.c
+ *   list.c     bytes -> names, shapes and types of all arrays, in that child too
  *   names.c    text attributes, in all the ways in which they have been written
  */
 #ifndef TENON_FORMAT_H5_H
@@ -49,6 +50,15 @@ struct h5_result {
 /* Reads in a child and copies what it found into `weights`; nothing of it is touched on failure. */
 tn_status h5_read_in_child(const void *data, uint64_t bytes, struct tn_weights *weights, char *notes,
                            uint64_t notes_bytes, struct tn_error *error);
+
+/* Does `job` in a process that may open no file and take little memory and time; `*finished`, in memory that both
+ * processes see, is set by the job's end. TN_CORRUPT when the child did not come to it. */
+tn_status h5_in_child(void (*job)(void *context), void *context, uint64_t bytes, int32_t *finished,
+                      struct tn_error *error);
+
+/* ---- list.c ---- */
+tn_status h5_list(const void *data, uint64_t bytes, void (*visit)(void *context, const struct tn_array_info *array),
+                  void *context, char *notes, uint64_t notes_bytes, struct tn_error *error);
 
 /* ---- read.c ---- */
 /* Fills weights->layers[].weights[].data (and slots that are not NULL). Sizes are those of `weights`, never the
