@@ -3,7 +3,8 @@
  *
  * A slot holds one block. Who needs a block that is not there claims a slot and loads it, while others that need the
  * same one wait. The blocks of a compressed shard come out of its stream one after the other; those on the way to the
- * one that is wanted are kept too. A block is done with when each of its records has been read: its slot is the first
+ * one that is wanted are kept too, and none is thrown out that somebody waits for: he would have to begin the stream
+ * anew. A block is done with when each of its records has been read: its slot is the first
  * to be used again, before the least recently used one. There are slots enough for what a window touches, so each shard
  * is read once an epoch.
  */
@@ -16,6 +17,8 @@
 #include "shards.h"
 
 enum { BLOCK_BYTES = 1 << 20, LEAST_SLOTS = 4 };
+/* Threads that read ahead are apart, even where nothing is shuffled: by so many records, or less when they are long. */
+static const double APART = 128, APART_BYTES = 64 << 20;
 
 enum state { EMPTY, LOADING, READY };
 
@@ -26,6 +29,13 @@ struct slot {
     uint64_t count;        /* bytes; less than a whole block at the end of a shard */
     uint64_t left;         /* records in it that were not read yet */
     unsigned char *bytes;
+};
+
+/* A block that a thread asks for; lies on its stack while it waits or loads. */
+struct want {
+    struct want *next;
+    uint64_t number;
+    uint32_t shard;
 };
 
 /* A compressed shard that is being inflated: its next block. */
@@ -42,6 +52,7 @@ struct blocks {
     struct stream *streams;
     uint64_t slot_count, stream_count, clock;
     unsigned char *memory;
+    struct want *wants;
     uint64_t waiting; /* threads */
     pthread_mutex_t mutex;
     pthread_cond_t moved;
@@ -58,7 +69,9 @@ static uint64_t slots_needed(const struct tfrecord *source)
         all += source->shards[i].end / BLOCK_BYTES + 1;
     }
     double mean = (double)bytes / (double)(source->place_count ? source->place_count : 1);
-    double run = (double)source->shuffle_window / (double)strands * mean;
+    double window = (double)source->shuffle_window * mean, apart = APART * mean;
+    apart = apart < APART_BYTES ? apart : APART_BYTES;
+    double run = (window > apart ? window : apart) / (double)strands;
     double slots = (double)strands * (1.25 * run / BLOCK_BYTES + 3);
     if (slots > (double)all)
         slots = (double)all;
@@ -147,29 +160,20 @@ static struct slot *find(struct blocks *blocks, uint32_t shard, uint64_t number)
     return NULL;
 }
 
-/* First of the shard's places whose record ends behind `offset`. */
-static uint64_t first_behind(const struct tfrecord *source, uint32_t shard, uint64_t offset)
+static int is_wanted(const struct blocks *blocks, const struct slot *slot)
 {
-    uint64_t low = source->starts[shard], high = source->starts[shard + 1];
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-        const struct place *place = &source->places[middle];
-        if (place->offset + place->length + RECORD_TAIL <= offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    for (const struct want *want = blocks->wants; want; want = want->next)
+        if (want->number == slot->number && want->shard == slot->shard)
+            return 1;
+    return 0;
 }
 
-/* Records that lie in the block, in whole or in part. */
-static uint64_t records_in(const struct tfrecord *source, uint32_t shard, uint64_t number)
+static void end_want(struct blocks *blocks, const struct want *want)
 {
-    uint64_t first = first_behind(source, shard, number * BLOCK_BYTES), end = (number + 1) * BLOCK_BYTES;
-    uint64_t last = first_behind(source, shard, end);
-    if (last < source->starts[shard + 1] && source->places[last].offset < end)
-        last++; /* the one that goes on in the next block */
-    return last - first;
+    struct want **link = &blocks->wants;
+    while (*link != want)
+        link = &(*link)->next;
+    *link = want->next;
 }
 
 /* Which of two loaded slots to give up. */
@@ -192,7 +196,7 @@ static struct slot *claim(struct blocks *blocks, uint32_t shard, uint64_t number
             best = slot;
             break;
         }
-        if (!best || is_better(slot, best))
+        if ((!best || is_better(slot, best)) && !is_wanted(blocks, slot))
             best = slot;
     }
     if (!best)
@@ -200,7 +204,7 @@ static struct slot *claim(struct blocks *blocks, uint32_t shard, uint64_t number
     best->state = LOADING;
     best->shard = shard;
     best->number = number;
-    best->left = records_in(blocks->source, shard, number);
+    best->left = records_within(blocks->source, shard, number * BLOCK_BYTES, (number + 1) * BLOCK_BYTES);
     best->used = ++blocks->clock;
     return best;
 }
@@ -336,7 +340,9 @@ static tn_status take(struct blocks *blocks, uint32_t shard, uint64_t number, st
                       struct tn_error *error)
 {
     tn_status status = TN_OK;
-    for (;;) {
+    struct want want = {blocks->wants, number, shard};
+    blocks->wants = &want;
+    while (status == TN_OK) {
         *slot = find(blocks, shard, number);
         if (*slot && (*slot)->state == READY)
             break;
@@ -346,8 +352,11 @@ static tn_status take(struct blocks *blocks, uint32_t shard, uint64_t number, st
             status = load_plain(blocks, shard, number, error);
         else
             status = load_compressed(blocks, shard, number, error);
-        if (status != TN_OK)
-            return status;
+    }
+    end_want(blocks, &want);
+    if (status != TN_OK) {
+        tell_move(blocks); /* what was kept for this one may go */
+        return status;
     }
     (*slot)->readers++;
     (*slot)->left -= (*slot)->left > 0;

@@ -105,6 +105,8 @@ void sidecar_save(const struct tfrecord *source, const struct shard *shard, cons
 /* ---- index.c: all shards ---- */
 /* Fills places, shard by shard; labels of text become classes in order of appearance. */
 tn_status index_build(struct tfrecord *source, struct tn_error *error);
+/* Records that lie in these bytes of a shard, in whole or in part; where reading is sequential. */
+uint64_t records_within(const struct tfrecord *source, uint32_t shard, uint64_t begin, uint64_t end);
 
 /* ---- labels.c ---- */
 tn_status label_of_text(struct tfrecord *source, const char *text, size_t length, int32_t *label,
