@@ -1,5 +1,6 @@
 /* test_tfrecord_doubt.c: the source `tfrecord` where threads are out of step, and where a list of records is wrong. */
 #include <fcntl.h>
+#include <isa-l/igzip_lib.h>
 
 #include "tfrecord_rig.h"
 
@@ -115,6 +116,45 @@ START_TEST(a_record_that_is_no_picture_any_more_is_an_error)
 }
 END_TEST
 
+/* The shard t-0 of some records, as a ZLIB stream with `extra` bytes behind it. */
+static void plant_zlib(int records, int extra)
+{
+    static unsigned char plain[1 << 16], packed[1 << 17];
+    struct isal_zstream stream;
+    struct tn_record_writer *writer = begin("t-0", TN_RECORD_PLAIN);
+    for (int i = 0; i < records; i++)
+        add_long(writer, i, i, NULL, 100);
+    end(writer);
+    FILE *file = fopen(in_folder("t-0"), "rb");
+    ck_assert_ptr_nonnull(file);
+    isal_deflate_stateless_init(&stream);
+    stream.gzip_flag = IGZIP_ZLIB;
+    stream.end_of_stream = 1;
+    stream.next_in = plain, stream.avail_in = (uint32_t)fread(plain, 1, sizeof plain, file);
+    stream.next_out = packed, stream.avail_out = sizeof packed - 64;
+    ck_assert_int_eq(fclose(file), 0);
+    ck_assert_int_eq(isal_deflate_stateless(&stream), COMP_OK);
+    memset(packed + stream.total_out, '_', (size_t)extra);
+    rig_write(in_folder("t-0"), packed, stream.total_out + (size_t)extra);
+}
+
+/* The library takes in a few bytes more than it needs. */
+START_TEST(bytes_behind_a_stream_are_damage)
+{
+    struct rig rig;
+    begin_test();
+    for (int extra = 0; extra <= 20; extra++) {
+        plant_zlib(3 + _i, extra);
+        tn_status status = look(&rig, "", _i ? "io = random\nindex = no" : "index = no");
+        ck_assert_msg(status == (extra ? TN_CORRUPT : TN_OK), "%d bytes more: %s", extra, rig.error.text);
+        if (extra)
+            check_says(&rig, "behind the compressed stream");
+        rig_close(&rig);
+    }
+    end_test();
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("tfrecord, in doubt");
@@ -122,6 +162,7 @@ static Suite *make_suite(void)
     tcase_set_timeout(doubt, 120);
     tcase_add_test(doubt, long_records_are_read_once_too);
     tcase_add_test(doubt, a_record_that_is_no_picture_any_more_is_an_error);
+    tcase_add_loop_test(doubt, bytes_behind_a_stream_are_damage, 0, 2);
     suite_add_tcase(suite, doubt);
     return suite;
 }
