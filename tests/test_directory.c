@@ -279,6 +279,78 @@ START_TEST(the_index_is_compact)
 }
 END_TEST
 
+/* ---- whether something has changed ---- */
+
+struct digest {
+    uint64_t numbers[2];
+};
+
+static struct digest digest_of(struct tree *tree, int32_t subset)
+{
+    struct digest digest;
+    char ini[2 * PATH_MAX];
+    (void)snprintf(ini, sizeof ini, "[data]\nvalidation_split = 0.5\n[source:s]\ntype = directory\npath = %s\n",
+                   tree->root);
+    ck_assert_msg(rig_prepare(&tree->rig, ini) == TN_OK, "%s", tree->rig.error.text);
+    tree->rig.spec.subset = subset;
+    ck_assert_msg(tn_dataset_open(&tree->rig.spec, &tree->rig.dataset, &tree->rig.error) == TN_OK, "%s",
+                  tree->rig.error.text);
+    const struct tn_source *source = (const struct tn_source *)tree->rig.source->type;
+    ck_assert_int_eq(source->digest(tree->rig.source->self, digest.numbers, &tree->rig.error), TN_OK);
+    rig_close(&tree->rig);
+    return digest;
+}
+
+/* All digests so far are different, and the last one comes out again. */
+static void check_new(struct tree *tree, struct digest *known, size_t *count)
+{
+    known[*count] = digest_of(tree, TN_SUBSET_ALL);
+    for (size_t i = 0; i < *count; i++)
+        ck_assert_msg(memcmp(&known[i], &known[*count], sizeof *known) != 0, "change %zu is not told from %zu", *count,
+                      i);
+    struct digest again = digest_of(tree, TN_SUBSET_ALL);
+    ck_assert_mem_eq(&again, &known[*count], sizeof again);
+    ++*count;
+}
+
+START_TEST(a_digest_tells_every_change)
+{
+    static const char *const files[] = {"a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg", NULL};
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1000, .tv_nsec = 1}};
+    struct tree tree;
+    struct digest known[16];
+    size_t count = 0;
+    char path[PATH_MAX + 64], other[PATH_MAX + 64];
+    plant(&tree, files);
+    check_new(&tree, known, &count);
+    for (int32_t subset = TN_SUBSET_TRAINING; subset <= TN_SUBSET_VALIDATION; subset++, count++) {
+        known[count] = digest_of(&tree, subset);
+        for (size_t i = 0; i < count; i++)
+            ck_assert_mem_ne(&known[i], &known[count], sizeof *known);
+    }
+    (void)snprintf(path, sizeof path, "%s/a/3.jpg", tree.root);
+    (void)snprintf(other, sizeof other, "%s/a/4.jpg", tree.root);
+    rig_write(path, "x", 1); /* added */
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    check_new(&tree, known, &count);
+    ck_assert_int_eq(rename(path, other), 0); /* renamed */
+    check_new(&tree, known, &count);
+    rig_write(other, "xy", 2); /* longer, of the same time */
+    ck_assert_int_eq(utimensat(AT_FDCWD, other, times, 0), 0);
+    check_new(&tree, known, &count);
+    times[1].tv_nsec = 2; /* rewritten */
+    ck_assert_int_eq(utimensat(AT_FDCWD, other, times, 0), 0);
+    check_new(&tree, known, &count);
+    (void)snprintf(path, sizeof path, "%s/b/4.jpg", tree.root);
+    ck_assert_int_eq(rename(other, path), 0); /* in another class */
+    check_new(&tree, known, &count);
+    ck_assert_int_eq(unlink(path), 0); /* removed: all is as it was */
+    struct digest now = digest_of(&tree, TN_SUBSET_ALL);
+    ck_assert_mem_eq(&now, &known[0], sizeof now);
+    rig_remove(tree.root);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("directory");
@@ -294,6 +366,7 @@ static Suite *make_suite(void)
     tcase_add_test(scan, listed_pictures_are_left_out);
     tcase_add_test(scan, a_file_that_vanished_is_an_error_that_names_it);
     tcase_add_test(scan, the_index_is_compact);
+    tcase_add_test(scan, a_digest_tells_every_change);
     suite_add_tcase(suite, scan);
     return suite;
 }

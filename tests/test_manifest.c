@@ -1,4 +1,6 @@
 /* test_manifest.c: what the source `manifest` reads out of CSV and TSV files, and what it says of wrong ones. */
+#include <fcntl.h>
+
 #include "data_rig.h"
 
 struct list {
@@ -351,6 +353,72 @@ START_TEST(noise_never_crashes)
 }
 END_TEST
 
+/* ---- whether something has changed ---- */
+
+struct digest {
+    uint64_t numbers[2];
+};
+
+static struct digest digest_with(struct list *list, const char *data_keys, const char *source_keys)
+{
+    struct digest digest;
+    ck_assert_msg(look(list, "list.csv", data_keys, source_keys) == TN_OK, "%s", list->rig.error.text);
+    const struct tn_source *source = (const struct tn_source *)list->rig.source->type;
+    ck_assert_int_eq(source->digest(list->rig.source->self, digest.numbers, &list->rig.error), TN_OK);
+    rig_close(&list->rig);
+    return digest;
+}
+
+static void check_same(struct digest a, struct digest b, bool same)
+{
+    ck_assert_int_eq(memcmp(&a, &b, sizeof a) == 0, same);
+}
+
+START_TEST(a_digest_tells_changes_of_pictures_and_list)
+{
+    const char *text = "filename,class\na/1.jpg,a\na/2.jpg,a\nb/1.jpg,b\n";
+    struct list list;
+    char path[PATH_MAX + 64];
+    plant(&list, "list.csv", text);
+    struct digest first = digest_with(&list, "", "");
+    check_same(first, digest_with(&list, "", ""), true);
+    check_same(first, digest_with(&list, "classes = b, a", ""), false);
+    check_same(first, digest_with(&list, "validation_split = 0.5", ""), true); /* no subset: all of it */
+    (void)snprintf(path, sizeof path, "%s/a/2.jpg", list.root);
+    rig_write(path, "xy", 2);
+    struct digest second = digest_with(&list, "", "");
+    check_same(first, second, false);
+    struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 1000, .tv_nsec = 1}};
+    ck_assert_int_eq(utimensat(AT_FDCWD, path, times, 0), 0);
+    struct digest third = digest_with(&list, "", "");
+    check_same(second, third, false);
+    ck_assert_int_eq(unlink(path), 0); /* found out only when it is read */
+    check_same(third, digest_with(&list, "", "check_files = no"), false);
+    (void)snprintf(path, sizeof path, "%s/list.csv", list.root);
+    text = "filename,class\na/1.jpg,a\nb/1.jpg,b\n";
+    rig_write(path, text, strlen(text));
+    check_same(third, digest_with(&list, "", ""), false);
+    rig_remove(list.root);
+}
+END_TEST
+
+/* The same files and the same list: what is kept beside the pictures is another matter. */
+START_TEST(a_digest_tells_which_labels_are_meant)
+{
+    struct list list;
+    plant(&list, "list.csv", "filename,x,y,tags\na/1.jpg,1,2,p|q\na/2.jpg,3,4,q\nb/1.jpg,5,6,p\n");
+    struct digest x = digest_with(&list, "", "label_column = x\nlabels = numbers");
+    check_same(x, digest_with(&list, "", "label_column = x\nlabels = numbers"), true);
+    check_same(x, digest_with(&list, "", "label_column = y\nlabels = numbers"), false);
+    struct digest both = digest_with(&list, "", "label_column = x, y");
+    check_same(both, digest_with(&list, "", "label_column = y, x"), false);
+    struct digest tags = digest_with(&list, "", "label_column = tags\nlabel_separator = |");
+    check_same(tags, digest_with(&list, "", "label_column = tags"), false);
+    check_same(tags, digest_with(&list, "", "label_column = x\nlabel_separator = |"), false);
+    rig_remove(list.root);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("manifest");
@@ -368,6 +436,8 @@ static Suite *make_suite(void)
     tcase_add_test(scan, other_targets_are_another_digest);
     tcase_add_test(scan, pictures_come_into_batches);
     tcase_add_test(scan, noise_never_crashes);
+    tcase_add_test(scan, a_digest_tells_changes_of_pictures_and_list);
+    tcase_add_test(scan, a_digest_tells_which_labels_are_meant);
     suite_add_tcase(suite, scan);
     return suite;
 }

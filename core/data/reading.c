@@ -62,6 +62,16 @@ static void read_into(struct tn_dataset *dataset, struct tn_ahead *slot)
     slot->status = tn_source_read(dataset, slot->source_worker, sample, &slot->sample, &slot->error);
 }
 
+/* What a sample holds, encoded or as pixels. */
+static uint64_t bytes_of(const struct tn_sample *sample)
+{
+    const struct tn_image *image = &sample->image;
+    if (sample->bytes || !image->pixels || image->height <= 0 || image->width <= 0 || image->channels <= 0)
+        return sample->byte_count;
+    return (uint64_t)image->height * (uint64_t)image->width * (uint64_t)image->channels *
+           (image->pixel_type == TN_PIXEL_F32 ? sizeof(float) : 1);
+}
+
 /* Counts `bytes` as held by the slot, if it held fewer so far. */
 static void keep(struct tn_reading *reading, struct tn_ahead *slot, uint64_t bytes)
 {
@@ -82,9 +92,9 @@ static void read_next(struct tn_dataset *dataset)
     pthread_mutex_unlock(&dataset->mutex);
     read_into(dataset, slot);
     pthread_mutex_lock(&dataset->mutex);
-    if (slot->status == TN_OK) {
-        keep(reading, slot, slot->sample.byte_count);
-        reading->typical = slot->sample.byte_count;
+    if (slot->status == TN_OK && !slot->passed_by) {
+        reading->typical = bytes_of(&slot->sample);
+        keep(reading, slot, reading->typical);
     }
     slot->state = TN_AHEAD_READY;
     dataset->busy--;

@@ -3,7 +3,8 @@
  *
  * A slot holds one block. Who needs a block that is not there claims a slot and loads it, while others that need the
  * same one wait. The blocks of a compressed shard come out of its stream one after the other; those on the way to the
- * one that is wanted are kept too. A block is done with when each of its records has been read: its slot is the first
+ * one that is wanted are kept too, and none is thrown out that somebody waits for: he would have to begin the stream
+ * anew. A block is done with when each of its records has been read: its slot is the first
  * to be used again, before the least recently used one. There are slots enough for what a window touches, so each shard
  * is read once an epoch.
  */
@@ -26,6 +27,13 @@ struct slot {
     unsigned char *bytes;
 };
 
+/* A block that a thread asks for; lies on its stack while it waits or loads. */
+struct want {
+    struct want *next;
+    uint64_t number;
+    uint32_t shard;
+};
+
 /* A compressed shard that is being inflated: its next block. */
 struct stream {
     struct inflater *inflater;
@@ -45,6 +53,7 @@ struct blocks {
     } * origins;
     uint64_t slot_count, stream_count, clock;
     unsigned char *memory;
+    struct want *wants;
     uint64_t waiting; /* threads */
     pthread_mutex_t mutex;
     pthread_cond_t moved;
@@ -127,6 +136,22 @@ static struct slot *find(struct blocks *blocks, uint32_t shard, uint64_t number)
     return NULL;
 }
 
+static int is_wanted(const struct blocks *blocks, const struct slot *slot)
+{
+    for (const struct want *want = blocks->wants; want; want = want->next)
+        if (want->number == slot->number && want->shard == slot->shard)
+            return 1;
+    return 0;
+}
+
+static void end_want(struct blocks *blocks, const struct want *want)
+{
+    struct want **link = &blocks->wants;
+    while (*link != want)
+        link = &(*link)->next;
+    *link = want->next;
+}
+
 /* Which of two loaded slots to give up. */
 static int is_better(const struct slot *slot, const struct slot *best)
 {
@@ -147,7 +172,7 @@ static struct slot *claim(struct blocks *blocks, uint32_t shard, uint64_t number
             best = slot;
             break;
         }
-        if (!best || is_better(slot, best))
+        if ((!best || is_better(slot, best)) && !is_wanted(blocks, slot))
             best = slot;
     }
     if (!best)
@@ -309,7 +334,9 @@ static tn_status take(struct blocks *blocks, uint32_t shard, uint64_t number, st
                       struct tn_error *error)
 {
     tn_status status = TN_OK;
-    for (;;) {
+    struct want want = {blocks->wants, number, shard};
+    blocks->wants = &want;
+    while (status == TN_OK) {
         *slot = find(blocks, shard, number);
         if (*slot && (*slot)->state == READY)
             break;
@@ -319,8 +346,11 @@ static tn_status take(struct blocks *blocks, uint32_t shard, uint64_t number, st
             status = load_plain(blocks, shard, number, error);
         else
             status = load_compressed(blocks, shard, number, error);
-        if (status != TN_OK)
-            return status;
+    }
+    end_want(blocks, &want);
+    if (status != TN_OK) {
+        tell_move(blocks); /* what was kept for this one may go */
+        return status;
     }
     (*slot)->readers++;
     (*slot)->left -= (*slot)->left > 0;

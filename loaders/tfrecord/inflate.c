@@ -106,6 +106,8 @@ static tn_status inflate_on(struct inflater *inflater, struct tn_error *error)
                            (unsigned long long)(inflater->read - state->avail_in), code);
         if (state->block_state == ISAL_BLOCK_FINISH) {
             inflater->in_member = 0;
+            if (inflater->flag == ISAL_ZLIB && state->read_in_length >= 8) /* ISA-L has taken them in already */
+                return tn_fail(error, TN_CORRUPT, "there are bytes behind the compressed stream");
             return TN_OK;
         }
         if (inflater->over && in == 0 && out == state->avail_out)

@@ -167,6 +167,9 @@ tn_status sample_read(const void *self, void *state, uint64_t index, struct tn_s
                                 : read_at_random(source, worker, place, whole, error);
     if (status == TN_OK)
         status = example_find(worker->bytes, place->length, source->image, &image, error);
+    if (status == TN_OK && image.kind != FEATURE_BYTES) /* the list of records came from elsewhere: from a sidecar */
+        status = tn_fail(error, TN_CORRUPT, "at byte %llu: the feature `%s` is no picture any more",
+                         (unsigned long long)place->offset, source->image);
     if (status != TN_OK)
         return status;
     sample->label = place->label;

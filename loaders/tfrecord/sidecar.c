@@ -178,11 +178,9 @@ static int take_texts(struct bytes *bytes, struct listing *listing, uint64_t cou
     return !bytes->failed && bytes->at == bytes->count;
 }
 
-/* Records follow each other without overlap and end inside of the file. */
-static int take_records(struct bytes *bytes, const struct shard *shard, struct listing *listing, uint64_t count,
-                        uint64_t texts)
+/* Records follow each other without overlap and end before the `most` bytes that the shard may have. */
+static int take_records(struct bytes *bytes, uint64_t most, struct listing *listing, uint64_t count, uint64_t texts)
 {
-    uint64_t most = shard->compression == COMPRESSION_NONE ? shard->size : UINT64_MAX >> 1;
     for (uint64_t i = 0; i < count; i++) {
         struct entry entry = {.offset = take_number(bytes, 8), .ordinal = (uint32_t)i};
         entry.length = (uint32_t)take_number(bytes, 4);
@@ -208,8 +206,9 @@ int sidecar_load(const struct tfrecord *source, const struct shard *shard, struc
     if (!key.failed && sidecar_path(source, shard, path, sizeof path) && read_whole(path, &bytes) &&
         fits(&bytes, &key)) {
         uint64_t records = take_number(&bytes, 8), texts = take_number(&bytes, 4);
+        uint64_t most = shard->compression == COMPRESSION_NONE ? shard->size : source->decompressed_limit;
         good = records <= (bytes.count - bytes.at) / RECORD_BYTES && records <= UINT32_MAX &&
-               texts <= (bytes.count - bytes.at) / 5 && take_records(&bytes, shard, listing, records, texts) &&
+               texts <= (bytes.count - bytes.at) / 5 && take_records(&bytes, most, listing, records, texts) &&
                take_texts(&bytes, listing, texts);
     }
     free(bytes.data);

@@ -2,6 +2,8 @@
 #include "shards.h"
 
 enum { LEAST_SLOTS = 4 };
+/* Threads that read ahead are apart, even where nothing is shuffled: by so many records, or less when they are long. */
+static const double APART = 128, APART_BYTES = 64 << 20;
 
 static uint64_t longest_record(const struct tfrecord *source)
 {
@@ -19,7 +21,9 @@ uint64_t blocks_needed(const struct tfrecord *source)
         all += source->shards[i].end / BLOCK_BYTES + 1;
     }
     double mean = (double)bytes / (double)(source->place_count ? source->place_count : 1);
-    double run = (double)source->shuffle_window / (double)strands * mean;
+    double window = (double)source->shuffle_window * mean, apart = APART * mean;
+    apart = apart < APART_BYTES ? apart : APART_BYTES;
+    double run = (window > apart ? window : apart) / (double)strands;
     double slots = (double)strands * (1.25 * run / BLOCK_BYTES + 3);
     if (slots > (double)all)
         slots = (double)all;
