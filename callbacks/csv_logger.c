@@ -28,9 +28,9 @@ static const struct tn_option csv_logger_options[] = {
     TN_STRING(struct csv_logger, filename, "log.csv", "file to write; relative: in the run directory"),
     TN_STRING(struct csv_logger, separator, ",", "one character between columns"),
     TN_BOOL(struct csv_logger, append, 0, "go on with an existing file instead of emptying it"),
-    TN_BOOL(struct csv_logger, throughput, 1,
+    TN_BOOL(struct csv_logger, throughput, 0,
             "two more columns at the end: images_per_second, and input_wait, the share of the time spent waiting for "
-            "pictures; no = Keras' columns only"),
+            "pictures; no = Keras' columns only, which are the same whenever the run is"),
     TN_END,
 };
 
@@ -84,8 +84,8 @@ static tn_status run_begin(struct csv_logger *logger, const struct tn_run *run, 
     if (length < 0 || (size_t)length >= sizeof logger->path)
         return tn_fail(error, TN_INVALID, "filename: %s in %s is too long", logger->filename, run->directory);
     logger->header_wanted = !logger->append || stat(logger->path, &known) != 0 || known.st_size == 0;
-    logger->speed_wanted = logger->throughput && run->size >= offsetof(struct tn_run, input_wait) + sizeof(double) &&
-                           (logger->header_wanted || has_speed(logger->path));
+    logger->speed_wanted = run->size >= offsetof(struct tn_run, input_wait) + sizeof(double) &&
+                           (logger->header_wanted ? logger->throughput : has_speed(logger->path));
     logger->file = fopen(logger->path, logger->append ? "a" : "w");
     return logger->file ? TN_OK : refuse(logger, error);
 }

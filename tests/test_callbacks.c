@@ -442,16 +442,16 @@ START_TEST(throughput_stands_at_the_end)
     char folder[] = "/tmp/tenon-csv-XXXXXX", path[64];
     ck_assert_ptr_nonnull(mkdtemp(folder));
     (void)snprintf(path, sizeof path, "%s/log.csv", folder);
-    log_epochs_at(1000, folder, "type = csv_logger\n", true,
+    log_epochs_at(1000, folder, "type = csv_logger\nthroughput = yes\n", true,
                   "epoch,accuracy,loss,val_loss,images_per_second,input_wait\r\n"
                   "0,0.1,1.0,1e-07,1000.0,0.2500\r\n1,0.2,0.5,1e-07,2000.0,0.5000\r\n");
     log_epochs_at(20, folder, "type = csv_logger\nappend = yes\n", true,
                   "epoch,accuracy,loss,val_loss,images_per_second,input_wait\r\n"
                   "0,0.1,1.0,1e-07,1000.0,0.2500\r\n1,0.2,0.5,1e-07,2000.0,0.5000\r\n"
                   "0,0.1,1.0,1e-07,20.0,0.2500\r\n1,0.2,0.5,1e-07,40.0,0.5000\r\n");
-    log_epochs_at(1000, folder, "type = csv_logger\nthroughput = no\n", true,
+    log_epochs_at(1000, folder, "type = csv_logger\n", true,
                   "epoch,accuracy,loss,val_loss\r\n0,0.1,1.0,1e-07\r\n1,0.2,0.5,1e-07\r\n");
-    log_epochs_at(1000, folder, "type = csv_logger\nappend = yes\n", true,
+    log_epochs_at(1000, folder, "type = csv_logger\nappend = yes\nthroughput = yes\n", true,
                   "epoch,accuracy,loss,val_loss\r\n0,0.1,1.0,1e-07\r\n1,0.2,0.5,1e-07\r\n"
                   "0,0.1,1.0,1e-07\r\n1,0.2,0.5,1e-07\r\n");
     ck_assert_int_eq(unlink(path), 0);

@@ -270,6 +270,34 @@ START_TEST(columns_may_be_classes)
 }
 END_TEST
 
+/* What a cache on disk goes by: targets are kept with the pictures. */
+START_TEST(other_targets_are_another_digest)
+{
+    static const char *const keys[][2] = {{"class_mode = raw", "label_column = x, y"},
+                                          {"class_mode = raw", "label_column = y, x"},
+                                          {"class_mode = raw", "label_column = x"},
+                                          {"class_mode = multi_label", "label_column = x, y"},
+                                          {"class_mode = multi_label", "label_column = t\nlabel_separator = |"},
+                                          {"class_mode = multi_label", "label_column = t\nlabel_separator = /"}};
+    uint64_t digests[TN_COUNT_OF(keys)][2], again[2];
+    struct list list;
+    plant(&list, "list.csv", "filename,x,y,t\na/1.jpg,1,0,p|q/r\nb/1.jpg,0,1,q\n");
+    for (size_t i = 0; i < TN_COUNT_OF(keys); i++) {
+        ck_assert_msg(look(&list, "list.csv", keys[i][0], keys[i][1]) == TN_OK, "%s", list.rig.error.text);
+        const struct tn_source *source = (const struct tn_source *)list.rig.source->type;
+        ck_assert_int_eq(source->digest(list.rig.source->self, digests[i], &list.rig.error), TN_OK);
+        ck_assert_int_eq(source->digest(list.rig.source->self, again, &list.rig.error), TN_OK);
+        ck_assert_mem_eq(again, digests[i], sizeof again);
+        rig_close(&list.rig);
+    }
+    for (size_t i = 1; i < 3; i++)
+        ck_assert_mem_ne(digests[i], digests[i - 1], sizeof again);
+    ck_assert_mem_ne(digests[4], digests[3], sizeof again);
+    ck_assert_int_eq(look(&list, "list.csv", "", "label_column = x"), TN_OK);
+    drop(&list);
+}
+END_TEST
+
 /* From another folder, through the whole pipeline, and with a file that vanishes later. */
 START_TEST(pictures_come_into_batches)
 {
@@ -405,6 +433,7 @@ static Suite *make_suite(void)
     tcase_add_test(scan, columns_of_numbers_are_targets);
     tcase_add_test(scan, a_picture_may_have_several_classes);
     tcase_add_test(scan, columns_may_be_classes);
+    tcase_add_test(scan, other_targets_are_another_digest);
     tcase_add_test(scan, pictures_come_into_batches);
     tcase_add_test(scan, noise_never_crashes);
     tcase_add_test(scan, a_digest_tells_changes_of_pictures_and_list);

@@ -47,6 +47,19 @@ static void say_classes(const struct tn_checkup *checkup)
         printf("the largest class has %.1f times the pictures of the smallest\n", (double)largest / (double)least);
 }
 
+/* Bytes of the pixels that a cache keeps: decoders halve a picture while no side becomes shorter than the target's. */
+static uint64_t cached_bytes(const struct tn_checkup *checkup, int32_t target)
+{
+    uint64_t bytes = 0;
+    for (uint64_t i = 0; i < checkup->count; i++) {
+        int32_t height = checkup->records[i].height, width = checkup->records[i].width;
+        while (height / 2 >= target && width / 2 >= target)
+            height = (height + 1) / 2, width = (width + 1) / 2;
+        bytes += 3 * (uint64_t)height * (uint64_t)width;
+    }
+    return bytes;
+}
+
 /* What makes training quicker, at the size that tenon init proposes for such pictures. */
 static void say_advice(const struct tn_checkup *checkup, const struct options *chosen, int32_t side, uint64_t good)
 {
@@ -56,7 +69,9 @@ static void say_advice(const struct tn_checkup *checkup, const struct options *c
     char text[32];
     tn_propose(&look, &proposal);
     int target = (int)proposal.target;
-    if (side >= 2 * target)
+    bool smaller = side >= 2 * target;
+    uint64_t packed = 3 * (uint64_t)target * (uint64_t)target * good;
+    if (smaller)
         printf(
             "\nFor training at %dx%d, which tenon init proposes, pictures of this size are read and decoded quicker:\n"
             "  tenon pack %s %s-%d --resize %dx%d%s%s\n",
@@ -65,10 +80,13 @@ static void say_advice(const struct tn_checkup *checkup, const struct options *c
         printf("\nSo many files are quicker to list and to read in shards, above all from a network folder:\n"
                "  tenon pack %s %s-packed%s%s\n",
                checkup->look.folder, proposal.name, listed, list);
-    if (tn_data_has_key("cache"))
-        printf("Decoded at %dx%d they take %s: where that fits, cache = memory in [data] decodes each of them once.\n",
-               target, target,
-               tn_say_bytes(text, sizeof text, 3 * (uint64_t)target * (uint64_t)target * (good ? good : 1)));
+    if (!tn_data_has_key("cache"))
+        return;
+    printf("%sA cache (cache = memory in [data]) would take about %s for training at %dx%d", smaller ? "" : "\n",
+           tn_say_bytes(text, sizeof text, cached_bytes(checkup, target)), target, target);
+    if (smaller)
+        printf(", %s after such a pack", tn_say_bytes(text, sizeof text, packed));
+    puts(".");
 }
 
 static int by_number(const void *a, const void *b)

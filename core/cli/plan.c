@@ -43,17 +43,12 @@ static uint64_t data_bytes(const struct tn_dataset *dataset, uint64_t now, uint6
     return dataset ? (tn_dataset_bytes(dataset) - index) / now * batch + index : 0;
 }
 
-static uint64_t cache_limit(const struct tn_dataset *dataset)
-{
-    return dataset ? tn_dataset_cache_limit(dataset) : 0;
-}
-
 static struct host host_bytes(const struct tn_experiment *experiment, uint64_t batch)
 {
     uint64_t now = (uint64_t)experiment->data.batch_size;
     return (struct host){
         .data = data_bytes(experiment->train, now, batch) + data_bytes(experiment->validation, now, batch),
-        .cache = cache_limit(experiment->train) + cache_limit(experiment->validation),
+        .cache = tn_experiment_cache_bytes(experiment, tn_dataset_cache_limit),
         .files = tn_experiment_host_bytes(experiment, batch),
         .program = tn_memory_resident(),
     };

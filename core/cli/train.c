@@ -23,7 +23,8 @@ static const struct tn_command_letter letters[] = {{'w', "weights"}, {'q', "quie
 static void say_begin(struct tn_console *console, const struct tn_experiment *experiment)
 {
     const struct tn_plan_report *report = tn_network_report(experiment->network);
-    char count[32], bytes[32], targets[48] = "";
+    uint64_t most = tn_experiment_cache_bytes(experiment, tn_dataset_cache_limit);
+    char count[32], bytes[32], cache[32], targets[48] = "";
     if (experiment->class_count)
         (void)snprintf(targets, sizeof targets, " in %u classes", (unsigned)experiment->class_count);
     else if (experiment->target_count)
@@ -32,9 +33,10 @@ static void say_begin(struct tn_console *console, const struct tn_experiment *ex
     tn_console_say(console, TN_LOG_INFO, "%s: %llu training images%s%s, batches of %lld", experiment->options.name,
                    (unsigned long long)tn_dataset_info(experiment->train)->count, targets,
                    experiment->validation ? "" : ", no validation", (long long)experiment->data.batch_size);
-    tn_console_say(console, TN_LOG_INFO, "%s; %s parameters, %s planned", report->device.name,
+    tn_console_say(console, TN_LOG_INFO, "%s; %s parameters, %s planned%s%s", report->device.name,
                    tn_say_count(count, sizeof count, report->parameters),
-                   tn_say_bytes(bytes, sizeof bytes, tn_experiment_planned_bytes(experiment)));
+                   tn_say_bytes(bytes, sizeof bytes, tn_experiment_planned_bytes(experiment)),
+                   most ? ", and for the cache at most " : "", most ? tn_say_bytes(cache, sizeof cache, most) : "");
     tn_console_say(console, TN_LOG_INFO, "writing to %s", experiment->run_directory);
 }
 

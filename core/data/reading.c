@@ -15,7 +15,7 @@
 
 enum { LOOK_AFTER = 64, FEWEST = 4, MOST = 64 };
 /* A read that takes longer than this, and a fifth of the sample's time, is worth a thread. */
-static const double SLOW = 3e-4, SHARE = 0.2;
+static const double SLOW = 1e-3, SHARE = 0.2;
 
 static struct tn_ahead *slot_of(struct tn_reading *reading, uint64_t position)
 {

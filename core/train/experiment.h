@@ -64,6 +64,9 @@ uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment, uint64
 /* Everything that training will take above what an opened experiment has taken: arenas, rings and indexes, host
  * memory. */
 uint64_t tn_experiment_planned_bytes(const struct tn_experiment *experiment);
+/* Of the caches of all sources: what `of` (tn_dataset_cache_bytes, tn_dataset_cache_limit) says. */
+uint64_t tn_experiment_cache_bytes(const struct tn_experiment *experiment,
+                                   uint64_t (*of)(const struct tn_dataset *dataset));
 /* Loads a weight file (format by content/extension). */
 tn_status tn_experiment_load_weights(struct tn_experiment *experiment, const char *path, char *notes,
                                      size_t notes_bytes, struct tn_error *error);

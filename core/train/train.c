@@ -341,6 +341,8 @@ tn_status tn_experiment_train(struct tn_experiment *experiment, const struct tn_
     }
     peak = tn_memory_peak();
     result->grown_bytes = peak > before ? peak - before : 0;
+    /* What a cache will hold is known when it does. */
+    result->planned_bytes += tn_experiment_cache_bytes(experiment, tn_dataset_cache_bytes);
     tn_run_directory_close(&loop.directory);
     if (loop.train.experiment)
         tn_meters_close(&loop.train);

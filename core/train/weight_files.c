@@ -148,6 +148,12 @@ uint64_t tn_experiment_planned_bytes(const struct tn_experiment *experiment)
            (experiment->validation ? tn_dataset_bytes(experiment->validation) : 0);
 }
 
+uint64_t tn_experiment_cache_bytes(const struct tn_experiment *experiment,
+                                   uint64_t (*of)(const struct tn_dataset *dataset))
+{
+    return (experiment->train ? of(experiment->train) : 0) + (experiment->validation ? of(experiment->validation) : 0);
+}
+
 void tn_weight_files_close(struct tn_experiment *experiment)
 {
     struct tn_experiment_own *own = experiment->own;

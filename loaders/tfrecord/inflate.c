@@ -13,7 +13,8 @@ enum { CHUNK = 1 << 18 };
 
 struct inflater {
     struct inflate_state state;
-    unsigned char in[CHUNK];
+    unsigned char in[CHUNK], out[CHUNK];
+    uint32_t given, ready; /* of `out`: bytes that were handed on, and that can be */
     int from;
     uint32_t flag;
     uint64_t read;          /* bytes of the file so far */
@@ -121,27 +122,51 @@ static tn_status inflate_on(struct inflater *inflater, struct tn_error *error)
     return TN_OK;
 }
 
+/* Fills `out` anew, or as far as the stream goes. The library looks ahead: how much comes out before it notices damage
+ * hangs on the room that it has, so it always has the same, whatever is asked for. */
+static tn_status fill_out(struct inflater *inflater, struct tn_error *error)
+{
+    struct inflate_state *state = &inflater->state;
+    tn_status status = TN_OK;
+    int ended = 0;
+    state->next_out = inflater->out, state->avail_out = CHUNK;
+    while (status == TN_OK && !ended && state->avail_out > 0) {
+        uint32_t room = state->avail_out;
+        unsigned char *to = state->next_out;
+        if (!inflater->in_member)
+            status = begin_member(inflater, &ended, error);
+        state->next_out = to, state->avail_out = room;
+        if (status == TN_OK && !ended)
+            status = inflate_on(inflater, error);
+    }
+    inflater->ready = CHUNK - state->avail_out;
+    return status;
+}
+
 tn_status inflater_read(struct inflater *inflater, unsigned char *bytes, uint64_t count, uint64_t *got,
                         struct tn_error *error)
 {
-    struct tn_error reason = inflater->damage;
-    tn_status status = reason.status;
-    int ended = 0;
-    for (*got = 0; status == TN_OK && *got < count;) {
-        uint32_t room = count - *got < CHUNK ? (uint32_t)(count - *got) : CHUNK;
-        if (!inflater->in_member)
-            status = begin_member(inflater, &ended, &reason);
-        if (status != TN_OK || ended)
-            break;
-        inflater->state.next_out = bytes + *got;
-        inflater->state.avail_out = room;
-        status = inflate_on(inflater, &reason);
-        *got += room - inflater->state.avail_out;
+    tn_status status = TN_OK;
+    for (*got = 0; *got < count;) {
+        uint32_t there = inflater->ready - inflater->given;
+        if (there == 0) {
+            struct tn_error reason = {0};
+            inflater->given = inflater->ready = 0;
+            status = inflater->damage.status ? inflater->damage.status : fill_out(inflater, &reason);
+            if (status == TN_CORRUPT && !inflater->damage.status)
+                inflater->damage = reason;
+            there = inflater->ready;
+            if (status != TN_OK && error)
+                *error = inflater->damage.status ? inflater->damage : reason;
+            if (there == 0 || (status != TN_OK && status != TN_CORRUPT))
+                break;
+            status = TN_OK; /* what came before damage first */
+        }
+        uint64_t step = count - *got < there ? count - *got : there;
+        memcpy(bytes + *got, inflater->out + inflater->given, (size_t)step);
+        inflater->given += (uint32_t)step;
+        *got += step;
     }
-    if (status == TN_CORRUPT)
-        inflater->damage = reason;
-    if (status != TN_OK && error)
-        *error = reason;
     return status;
 }
 

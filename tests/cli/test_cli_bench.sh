@@ -47,10 +47,11 @@ if [ -z "${TENON_SANITIZED:-}" ]; then # a sanitizer has to be the first library
     expect 0
     says "the limit is reading"
     says "tenon pack"
-    FAULTY_UNDER=$(realpath data/train) FAULTY_DELAY=40 LD_PRELOAD=$TENON_BUILD/tests/libfaulty_storage.so \
+    FAULTY_UNDER=$(realpath data/train) FAULTY_DELAY=20 LD_PRELOAD=$TENON_BUILD/tests/libfaulty_storage.so \
         run train tiny.ini data.io_threads=1 experiment.epochs=2
     expect 0
-    says "training waits for pictures, above all for reading; to go faster: leave data.io_threads out"
+    says "training waits for pictures, above all for reading; to go faster: "
+    says "leave data.io_threads out"
     check "said once" [ "$(grep -c 'training waits' out)" -eq 1 ]
     check "in the log" awk -F, 'NR == 2 { exit !($NF > 0.5) }' runs/tiny/log.csv
 fi

@@ -59,6 +59,7 @@ expect 0
 run doctor large --list none.txt
 expect 0
 says "tenon pack large large-128 --resize 128x128 --exclude none.txt"
+says "A cache (cache = memory in [data]) would take about"
 # shellcheck disable=SC2046 # words
 run $(sed -n 's/^ *tenon pack/pack/p' out)
 expect 0

@@ -7,8 +7,7 @@
 
 enum { LIMIT = 1 << 20 };
 
-/* The stream gives what the file got. How much comes before damage hangs on the size of pieces: ISA-L notices it when
- * it decodes ahead. */
+/* The stream gives what the file got, whatever the size of the pieces, up to damage too. */
 static void compare_stream(int from, int32_t kind, int to, uint64_t count, tn_status of_file)
 {
     static unsigned char piece[5000], other[5000];
@@ -29,7 +28,7 @@ static void compare_stream(int from, int32_t kind, int to, uint64_t count, tn_st
     }
     demand_reason(status, &error);
     DEMAND(at >= LIMIT || (status == TN_OK) == (of_file == TN_OK));
-    DEMAND(at >= LIMIT || status != TN_OK || at == count);
+    DEMAND(at >= LIMIT || at == count);
     inflater_close(inflater);
 }
 
