@@ -16,15 +16,11 @@
 
 #include "shards.h"
 
-enum { BLOCK_BYTES = 1 << 20, LEAST_SLOTS = 4 };
-/* Threads that read ahead are apart, even where nothing is shuffled: by so many records, or less when they are long. */
-static const double APART = 128, APART_BYTES = 64 << 20;
-
 enum state { EMPTY, LOADING, READY };
 
 struct slot {
     enum state state;
-    uint32_t shard, readers;
+    uint32_t shard, readers, version;
     uint64_t number, used; /* of the block; when it was last used */
     uint64_t count;        /* bytes; less than a whole block at the end of a shard */
     uint64_t left;         /* records in it that were not read yet */
@@ -42,7 +38,7 @@ struct want {
 struct stream {
     struct inflater *inflater;
     int descriptor, busy;
-    uint32_t shard;
+    uint32_t shard, version;
     uint64_t next, used;
 };
 
@@ -50,6 +46,11 @@ struct blocks {
     const struct tfrecord *source;
     struct slot *slots;
     struct stream *streams;
+    /* [shard_count]; only with a stage */
+    struct origin {
+        uint32_t version; /* of its blocks: those of an earlier one came from a damaged copy */
+        int staged;       /* a copy was read since */
+    } * origins;
     uint64_t slot_count, stream_count, clock;
     unsigned char *memory;
     struct want *wants;
@@ -57,34 +58,6 @@ struct blocks {
     pthread_mutex_t mutex;
     pthread_cond_t moved;
 };
-
-/* ---- size ---- */
-
-/* Blocks that a window of the shuffle, and the beginning of the next one, can touch. */
-static uint64_t slots_needed(const struct tfrecord *source)
-{
-    uint64_t bytes = 0, strands = (uint64_t)source->interleave, all = 0;
-    for (uint64_t i = 0; i < source->shard_count; i++) {
-        bytes += source->shards[i].end;
-        all += source->shards[i].end / BLOCK_BYTES + 1;
-    }
-    double mean = (double)bytes / (double)(source->place_count ? source->place_count : 1);
-    double window = (double)source->shuffle_window * mean, apart = APART * mean;
-    apart = apart < APART_BYTES ? apart : APART_BYTES;
-    double run = (window > apart ? window : apart) / (double)strands;
-    double slots = (double)strands * (1.25 * run / BLOCK_BYTES + 3);
-    if (slots > (double)all)
-        slots = (double)all;
-    return slots < LEAST_SLOTS ? LEAST_SLOTS : (uint64_t)slots;
-}
-
-static uint64_t longest_record(const struct tfrecord *source)
-{
-    uint64_t most = 0;
-    for (uint64_t i = 0; i < source->place_count; i++)
-        most = source->places[i].length > most ? source->places[i].length : most;
-    return most;
-}
 
 tn_status blocks_open(struct tfrecord *source, struct tn_error *error)
 {
@@ -95,12 +68,13 @@ tn_status blocks_open(struct tfrecord *source, struct tn_error *error)
     blocks->source = source;
     (void)pthread_mutex_init(&blocks->mutex, NULL);
     (void)pthread_cond_init(&blocks->moved, NULL);
-    blocks->slot_count = slots_needed(source) + longest_record(source) / BLOCK_BYTES;
+    blocks->slot_count = blocks_needed(source);
     blocks->stream_count = 2 * (uint64_t)source->interleave + 1;
     blocks->slots = calloc((size_t)blocks->slot_count, sizeof *blocks->slots);
     blocks->streams = calloc((size_t)blocks->stream_count, sizeof *blocks->streams);
+    blocks->origins = calloc((size_t)source->shard_count, sizeof *blocks->origins);
     blocks->memory = malloc((size_t)blocks->slot_count * BLOCK_BYTES);
-    if (!blocks->slots || !blocks->streams || !blocks->memory)
+    if (!blocks->slots || !blocks->streams || !blocks->origins || !blocks->memory)
         return tn_fail(error, TN_NO_MEMORY,
                        "no memory for %llu blocks of 1 MiB: a smaller shuffle_window or interleave needs less",
                        (unsigned long long)blocks->slot_count);
@@ -128,6 +102,7 @@ void blocks_close(struct blocks *blocks)
     pthread_mutex_destroy(&blocks->mutex);
     free(blocks->memory);
     free(blocks->streams);
+    free(blocks->origins);
     free(blocks->slots);
     free(blocks);
 }
@@ -155,13 +130,17 @@ static void tell_move(struct blocks *blocks)
 static struct slot *find(struct blocks *blocks, uint32_t shard, uint64_t number)
 {
     for (uint64_t i = 0; i < blocks->slot_count; i++)
-        if (blocks->slots[i].state != EMPTY && blocks->slots[i].number == number && blocks->slots[i].shard == shard)
+        if (blocks->slots[i].state != EMPTY && blocks->slots[i].number == number && blocks->slots[i].shard == shard &&
+            blocks->slots[i].version == blocks->origins[shard].version)
             return &blocks->slots[i];
     return NULL;
 }
 
+/* Of an earlier version nobody will take it. */
 static int is_wanted(const struct blocks *blocks, const struct slot *slot)
 {
+    if (slot->version != blocks->origins[slot->shard].version)
+        return 0;
     for (const struct want *want = blocks->wants; want; want = want->next)
         if (want->number == slot->number && want->shard == slot->shard)
             return 1;
@@ -203,8 +182,9 @@ static struct slot *claim(struct blocks *blocks, uint32_t shard, uint64_t number
         return NULL;
     best->state = LOADING;
     best->shard = shard;
+    best->version = blocks->origins[shard].version;
     best->number = number;
-    best->left = records_within(blocks->source, shard, number * BLOCK_BYTES, (number + 1) * BLOCK_BYTES);
+    best->left = records_in(blocks->source, shard, number);
     best->used = ++blocks->clock;
     return best;
 }
@@ -227,11 +207,25 @@ static void settle(struct blocks *blocks, struct slot *slot, int good)
 
 /* ---- loading; called with the mutex held, works without it ---- */
 
-static tn_status read_plain(const struct shard *shard, struct slot *slot, struct tn_error *error)
+/* Of the staged copy, where there is one. Without the mutex. */
+static tn_status open_shard(struct blocks *blocks, uint32_t shard, int *descriptor, struct tn_error *error)
 {
+    struct stage *stage = blocks->source->staged;
+    *descriptor = stage ? stage_descriptor(stage, shard) : -1;
+    if (*descriptor < 0)
+        return shard_reopen(&blocks->source->shards[shard], descriptor, error);
+    pthread_mutex_lock(&blocks->mutex);
+    blocks->origins[shard].staged = 1;
+    pthread_mutex_unlock(&blocks->mutex);
+    return TN_OK;
+}
+
+static tn_status read_plain(struct blocks *blocks, struct slot *slot, struct tn_error *error)
+{
+    const struct shard *shard = &blocks->source->shards[slot->shard];
     uint64_t at = slot->number * BLOCK_BYTES, left = shard->size > at ? shard->size - at : 0;
-    int descriptor = shard->descriptor;
-    tn_status status = descriptor < 0 ? shard_reopen(shard, &descriptor, error) : TN_OK;
+    int descriptor = blocks->source->staged ? -1 : shard->descriptor;
+    tn_status status = descriptor < 0 ? open_shard(blocks, slot->shard, &descriptor, error) : TN_OK;
     slot->count = left < BLOCK_BYTES ? left : BLOCK_BYTES;
     if (status == TN_OK)
         status = record_read_bytes(descriptor, at, slot->bytes, slot->count, error);
@@ -253,7 +247,7 @@ static tn_status load_plain(struct blocks *blocks, uint32_t shard, uint64_t numb
         return TN_OK;
     }
     pthread_mutex_unlock(&blocks->mutex);
-    tn_status status = read_plain(&blocks->source->shards[shard], slot, error);
+    tn_status status = read_plain(blocks, slot, error);
     pthread_mutex_lock(&blocks->mutex);
     settle(blocks, slot, status == TN_OK);
     return status;
@@ -268,7 +262,7 @@ static struct stream *take_stream(struct blocks *blocks, uint32_t shard, uint64_
         if (stream->busy && stream->shard == shard)
             return NULL; /* somebody is on the way, perhaps to this very block */
         if (stream->inflater && stream->shard == shard) {
-            if (stream->next > number) /* has passed it: begins anew */
+            if (stream->next > number || stream->version != blocks->origins[shard].version) /* begins anew */
                 close_stream(stream);
             return stream;
         }
@@ -280,12 +274,13 @@ static struct stream *take_stream(struct blocks *blocks, uint32_t shard, uint64_
     return unused;
 }
 
-static tn_status begin_stream(struct stream *stream, const struct shard *shard, struct tn_error *error)
+static tn_status begin_stream(struct blocks *blocks, struct stream *stream, struct tn_error *error)
 {
-    tn_status status = shard_reopen(shard, &stream->descriptor, error);
+    tn_status status = open_shard(blocks, stream->shard, &stream->descriptor, error);
     if (status != TN_OK)
         return status;
-    status = inflater_open(&stream->inflater, stream->descriptor, shard->compression, error);
+    status =
+        inflater_open(&stream->inflater, stream->descriptor, blocks->source->shards[stream->shard].compression, error);
     if (status != TN_OK)
         (void)close(stream->descriptor);
     stream->next = 0;
@@ -298,6 +293,7 @@ static tn_status inflate_to(struct blocks *blocks, struct stream *stream, uint64
     tn_status status = TN_OK;
     while (status == TN_OK && stream->next <= number) {
         struct slot *slot = claim_or_wait(blocks, stream->shard, stream->next);
+        slot->version = stream->version;
         pthread_mutex_unlock(&blocks->mutex);
         status = inflater_read(stream->inflater, slot->bytes, BLOCK_BYTES, &slot->count, error);
         pthread_mutex_lock(&blocks->mutex);
@@ -321,8 +317,9 @@ static tn_status load_compressed(struct blocks *blocks, uint32_t shard, uint64_t
     stream->shard = shard;
     stream->used = ++blocks->clock;
     if (!stream->inflater) {
+        stream->version = blocks->origins[shard].version;
         pthread_mutex_unlock(&blocks->mutex);
-        status = begin_stream(stream, &blocks->source->shards[shard], error);
+        status = begin_stream(blocks, stream, error);
         pthread_mutex_lock(&blocks->mutex);
     }
     if (status == TN_OK)
@@ -387,4 +384,33 @@ tn_status blocks_read(struct blocks *blocks, uint32_t shard, uint64_t offset, un
         done += step;
     }
     return TN_OK;
+}
+
+/* ---- damaged copies ---- */
+
+uint32_t blocks_version(struct blocks *blocks, uint32_t shard)
+{
+    if (!blocks->source->staged)
+        return 0;
+    pthread_mutex_lock(&blocks->mutex);
+    uint32_t version = blocks->origins[shard].version;
+    pthread_mutex_unlock(&blocks->mutex);
+    return version;
+}
+
+int blocks_renounce(struct blocks *blocks, uint32_t shard, uint32_t version)
+{
+    if (!blocks->source->staged)
+        return 0;
+    pthread_mutex_lock(&blocks->mutex);
+    struct origin *origin = &blocks->origins[shard];
+    int again = origin->version != version; /* somebody else did */
+    if (!again && origin->staged) {
+        (void)stage_reject(blocks->source->staged, shard);
+        origin->version++;
+        origin->staged = 0;
+        again = 1;
+    }
+    pthread_mutex_unlock(&blocks->mutex);
+    return again;
 }

@@ -277,28 +277,3 @@ tn_status index_build(struct tfrecord *source, struct tn_error *error)
     source->place_capacity = fitting ? source->place_count : source->place_capacity;
     return status;
 }
-
-/* ---- what lies where ---- */
-
-/* First of the shard's places whose record ends behind `offset`. */
-static uint64_t first_behind(const struct tfrecord *source, uint32_t shard, uint64_t offset)
-{
-    uint64_t low = source->starts[shard], high = source->starts[shard + 1];
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-        const struct place *place = &source->places[middle];
-        if (place->offset + place->length + RECORD_TAIL <= offset)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-uint64_t records_within(const struct tfrecord *source, uint32_t shard, uint64_t begin, uint64_t end)
-{
-    uint64_t first = first_behind(source, shard, begin), last = first_behind(source, shard, end);
-    if (last < source->starts[shard + 1] && source->places[last].offset < end)
-        last++; /* the one that goes on behind it */
-    return last - first;
-}

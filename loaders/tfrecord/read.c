@@ -114,6 +114,46 @@ static tn_status reserve(struct worker *worker, uint64_t needed, struct tn_error
     return tn_fail(error, TN_NO_MEMORY, "no memory for a record of %llu bytes", (unsigned long long)needed);
 }
 
+/* From a copy on a local disk. One that is damaged is given up, and the original is read. */
+static tn_status read_staged(const struct tfrecord *source, struct worker *worker, const struct place *place,
+                             uint64_t count)
+{
+    int kept = stage_kept_descriptor(source->staged, place->shard);
+    int descriptor = kept >= 0 ? kept : stage_descriptor(source->staged, place->shard);
+    if (descriptor < 0)
+        return TN_NOT_FOUND;
+    tn_status status = record_read_bytes(descriptor, place->offset, worker->bytes, count, NULL);
+    if (status == TN_OK)
+        status = record_prove(worker->bytes, place->length, place->offset, NULL);
+    if (descriptor != kept)
+        (void)close(descriptor);
+    if (status != TN_OK)
+        (void)stage_reject(source->staged, place->shard);
+    return status;
+}
+
+static tn_status read_at_random(const struct tfrecord *source, struct worker *worker, const struct place *place,
+                                uint64_t count, struct tn_error *error)
+{
+    if (source->staged && read_staged(source, worker, place, count) == TN_OK)
+        return TN_OK;
+    tn_status status = read_record(source, worker, place, count, error);
+    return status == TN_OK ? record_prove(worker->bytes, place->length, place->offset, error) : status;
+}
+
+static tn_status read_in_sequence(const struct tfrecord *source, struct worker *worker, const struct place *place,
+                                  uint64_t count, struct tn_error *error)
+{
+    for (;;) {
+        uint32_t version = blocks_version(source->blocks, place->shard);
+        tn_status status = blocks_read(source->blocks, place->shard, place->offset, worker->bytes, count, error);
+        if (status == TN_OK)
+            status = record_prove(worker->bytes, place->length, place->offset, error);
+        if ((status != TN_CORRUPT && status != TN_IO) || !blocks_renounce(source->blocks, place->shard, version))
+            return status;
+    }
+}
+
 tn_status sample_read(const void *self, void *state, uint64_t index, struct tn_sample *sample, struct tn_error *error)
 {
     const struct tfrecord *source = self;
@@ -123,10 +163,8 @@ tn_status sample_read(const void *self, void *state, uint64_t index, struct tn_s
     struct feature image;
     tn_status status = reserve(worker, whole, error);
     if (status == TN_OK)
-        status = source->blocks ? blocks_read(source->blocks, place->shard, place->offset, worker->bytes, whole, error)
-                                : read_record(source, worker, place, whole, error);
-    if (status == TN_OK)
-        status = record_prove(worker->bytes, place->length, place->offset, error);
+        status = source->blocks ? read_in_sequence(source, worker, place, whole, error)
+                                : read_at_random(source, worker, place, whole, error);
     if (status == TN_OK)
         status = example_find(worker->bytes, place->length, source->image, &image, error);
     if (status == TN_OK && image.kind != FEATURE_BYTES) /* the list of records came from elsewhere: from a sidecar */

@@ -173,6 +173,7 @@ tn_status shards_find(struct tfrecord *source, struct tn_error *error)
 
 void shards_close(struct tfrecord *source)
 {
+    stage_close(source->staged);
     blocks_close(source->blocks);
     for (uint64_t i = 0; i < source->shard_count; i++) {
         if (source->shards[i].descriptor >= 0)
@@ -188,6 +189,7 @@ void shards_close(struct tfrecord *source)
     free(source->starts);
     free(source->index_folder);
     source->blocks = NULL;
+    source->staged = NULL;
     source->shards = NULL;
     source->places = NULL;
     source->starts = NULL;

@@ -2,6 +2,7 @@
 #ifndef TENON_LOADER_TFRECORD_SHARDS_H
 #define TENON_LOADER_TFRECORD_SHARDS_H
 
+#include "stage.h"
 #include "tfrecord.h"
 
 enum io { IO_AUTO, IO_RANDOM, IO_SEQUENTIAL };
@@ -27,10 +28,10 @@ struct blocks;
 
 struct tfrecord {
     /* options */
-    const char *files, *image_key, *label_key, *index;
+    const char *files, *image_key, *label_key, *index, *stage;
     int32_t compression, verify, on_damage, io;
     int64_t label_offset, shuffle_window, interleave;
-    uint64_t decompressed_limit;
+    uint64_t decompressed_limit, stage_limit;
     /* found by scan() */
     const struct tn_host *host;
     const char *image, *label; /* keys in use */
@@ -41,6 +42,7 @@ struct tfrecord {
     char **classes;   /* names, when they were found here */
     uint64_t *class_sizes;
     struct blocks *blocks; /* only where reading is sequential */
+    struct stage *staged;  /* copies of shards on a local disk; NULL = none */
     uint64_t shard_count, place_count, place_capacity, left_out;
     uint32_t class_count, class_capacity;
     int classes_given, wants_label, sequential, keeps_open;
@@ -105,8 +107,6 @@ void sidecar_save(const struct tfrecord *source, const struct shard *shard, cons
 /* ---- index.c: all shards ---- */
 /* Fills places, shard by shard; labels of text become classes in order of appearance. */
 tn_status index_build(struct tfrecord *source, struct tn_error *error);
-/* Records that lie in these bytes of a shard, in whole or in part; where reading is sequential. */
-uint64_t records_within(const struct tfrecord *source, uint32_t shard, uint64_t begin, uint64_t end);
 
 /* ---- labels.c ---- */
 tn_status label_of_text(struct tfrecord *source, const char *text, size_t length, int32_t *label,
@@ -117,10 +117,21 @@ tn_status classes_take(struct tfrecord *source, const struct tn_list *classes, s
 tn_status classes_settle(struct tfrecord *source, struct tn_error *error);
 tn_status classes_count(struct tfrecord *source, struct tn_error *error);
 
+/* ---- spans.c: which records lie in which bytes ---- */
+enum { BLOCK_BYTES = 1 << 20 };
+/* Blocks that a window of the shuffle, and the beginning of the next one, can touch. */
+uint64_t blocks_needed(const struct tfrecord *source);
+/* Records that lie in the block, in whole or in part. */
+uint64_t records_in(const struct tfrecord *source, uint32_t shard, uint64_t number);
+
 /* ---- blocks.c: large pieces of shards, read once and shared ---- */
 tn_status blocks_open(struct tfrecord *source, struct tn_error *error);
 void blocks_close(struct blocks *blocks);
 uint64_t blocks_bytes(const struct blocks *blocks);
+/* How often the shard's blocks were renounced so far. */
+uint32_t blocks_version(struct blocks *blocks, uint32_t shard);
+/* What was read since that version is damaged. 1: it came from a staged copy, which is given up; read again. */
+int blocks_renounce(struct blocks *blocks, uint32_t shard, uint32_t version);
 /* Copies bytes of what a shard holds, inflated.  [worker] */
 tn_status blocks_read(struct blocks *blocks, uint32_t shard, uint64_t offset, unsigned char *bytes, uint64_t count,
                       struct tn_error *error);

@@ -38,6 +38,9 @@ static const struct tn_option options[] = {
             "skip: use the records before the damage, and leave out those without picture or label"),
     TN_BYTES(struct tfrecord, decompressed_limit, "64GiB", 1, 1e18,
              "most that a compressed shard may inflate to; with io = random it is inflated into $TMPDIR"),
+    TN_PATH(struct tfrecord, stage, NULL,
+            "folder on a local disk; shards are copied there ahead of their use, and stay for the next run"),
+    TN_BYTES(struct tfrecord, stage_limit, "10GiB", 0, 1e18, "most that the copies in the folder `stage` may take"),
     TN_END,
 };
 
@@ -87,6 +90,38 @@ static tn_status choose_io(struct tfrecord *source, struct tn_error *error)
     return blocks_open(source, error);
 }
 
+/* Copies help where originals are read more than once; what was inflated into $TMPDIR is local already. */
+static tn_status begin_staging(struct tfrecord *source, struct tn_error *error)
+{
+    struct stage_spec spec = {.folder = source->stage,
+                              .limit = source->stage_limit,
+                              .count = source->shard_count,
+                              .host = source->host,
+                              .strands = (uint32_t)source->interleave,
+                              .keeps_open = source->keeps_open && !source->sequential};
+    int useful = spec.folder != NULL;
+    for (uint64_t i = 0; i < source->shard_count; i++)
+        useful &= source->sequential || source->shards[i].compression == COMPRESSION_NONE;
+    if (!useful)
+        return TN_OK;
+    struct stage_file *files = calloc((size_t)source->shard_count, sizeof *files);
+    if (!files)
+        return tn_fail(error, TN_NO_MEMORY, "no memory for the list of shards");
+    for (uint64_t i = 0; i < source->shard_count; i++) {
+        const struct shard *shard = &source->shards[i];
+        files[i] = (struct stage_file){shard->path, shard->size, shard->seconds, shard->nanoseconds};
+    }
+    spec.files = files;
+    tn_status status = stage_open(&source->staged, &spec, error);
+    free(files);
+    return status;
+}
+
+static void arrange(void *self, const uint64_t *groups, uint64_t count)
+{
+    stage_arrange(((struct tfrecord *)self)->staged, groups, count);
+}
+
 static tn_status look_through(struct tfrecord *source, const struct tn_source_request *request, struct tn_error *error)
 {
     tn_status status = shards_find(source, error);
@@ -117,6 +152,8 @@ static tn_status scan(void *self, const struct tn_source_request *request, struc
     }
     if (status == TN_OK)
         status = choose_io(source, error);
+    if (status == TN_OK)
+        status = begin_staging(source, error);
     if (status != TN_OK)
         return status;
     info->count = source->place_count;
@@ -167,6 +204,7 @@ static const struct tn_source tfrecord = {
     .worker_close = worker_close,
     .read = sample_read,
     .digest = digest_source,
+    .arrange = arrange,
 };
 
 TN_PLUGIN("tenon.loaders.tfrecord", TENON_VERSION, "Apache-2.0", &tfrecord.type);
