@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "monitor.h"
 #include "number.h"
@@ -19,6 +20,7 @@ struct csv_logger {
     char (*columns)[128]; /* fixed by the first epoch */
     uint32_t column_count;
     int32_t header_wanted;
+    int64_t bytes;        /* of whole rows so far */
     int32_t speed_wanted; /* the columns of throughput; known runs only, and not where an older file goes on without */
 };
 
@@ -86,8 +88,24 @@ static tn_status run_begin(struct csv_logger *logger, const struct tn_run *run, 
     logger->header_wanted = !logger->append || stat(logger->path, &known) != 0 || known.st_size == 0;
     logger->speed_wanted = run->size >= offsetof(struct tn_run, input_wait) + sizeof(double) &&
                            (logger->header_wanted ? logger->throughput : has_speed(logger->path));
-    logger->file = fopen(logger->path, logger->append ? "a" : "w");
+    logger->bytes = logger->append && !logger->header_wanted ? (int64_t)known.st_size : 0;
+    /* A run that goes on cuts its own file to the rows that it still knows of, in run_resume(). */
+    logger->file = fopen(logger->path, logger->append || run->resumed ? "a" : "w");
     return logger->file ? TN_OK : refuse(logger, error);
+}
+
+/* Rows of epochs that are done again leave. */
+static tn_status run_resume(struct csv_logger *logger, const struct tn_run *run, struct tn_error *error)
+{
+    struct stat known;
+    if (!logger->file || fstat(fileno(logger->file), &known) != 0)
+        return refuse(logger, error);
+    if (known.st_size < logger->bytes) {
+        run->say(run, TN_LOG_WARNING, "rows of the log have been lost: it goes on with what is there");
+        logger->bytes = known.st_size;
+    }
+    logger->header_wanted = logger->bytes == 0;
+    return ftruncate(fileno(logger->file), (off_t)logger->bytes) == 0 ? TN_OK : refuse(logger, error);
 }
 
 /* Fixes the columns: the names of the first epoch, and their val_ companions where there are none. */
@@ -164,7 +182,11 @@ static tn_status epoch_end(struct csv_logger *logger, const struct tn_run *run, 
         (void)fprintf(logger->file, "%s%.1f%s%.4f", logger->separator, run->images_per_second, logger->separator,
                       run->input_wait);
     (void)fputs("\r\n", logger->file);
-    return fflush(logger->file) != 0 || ferror(logger->file) ? refuse(logger, error) : TN_OK;
+    if (fflush(logger->file) != 0 || ferror(logger->file))
+        return refuse(logger, error);
+    long at = ftell(logger->file);
+    logger->bytes = at > 0 ? at : logger->bytes;
+    return TN_OK;
 }
 
 static tn_status csv_logger_on(void *self, int32_t event, const struct tn_run *run, struct tn_error *error)
@@ -173,6 +195,8 @@ static tn_status csv_logger_on(void *self, int32_t event, const struct tn_run *r
     switch (event) {
     case TN_RUN_BEGIN:
         return run_begin(logger, run, error);
+    case TN_RUN_RESUME:
+        return run_resume(logger, run, error);
     case TN_EPOCH_END:
         return epoch_end(logger, run, error);
     case TN_RUN_END:
@@ -189,10 +213,17 @@ static void csv_logger_close(void *self)
     (void)finish(self, NULL);
 }
 
+static const struct tn_state_field csv_logger_state[] = {
+    {"bytes", TN_FIELD_INT64, 0, offsetof(struct csv_logger, bytes)},
+    {"speed_wanted", TN_FIELD_INT32, 0, offsetof(struct csv_logger, speed_wanted)},
+    {NULL, 0, 0, 0},
+};
+
 static const struct tn_callback csv_logger = {
     TN_TYPE_WITH(TN_CALLBACK, "csv_logger", struct csv_logger, csv_logger_options,
                  "write a row of numbers for each epoch", 0, csv_logger_open, csv_logger_close),
     .on = csv_logger_on,
+    .state = csv_logger_state,
 };
 
 TN_PLUGIN("tenon.callbacks.csv_logger", "0.1.0", "Apache-2.0", &csv_logger.type);

@@ -139,11 +139,24 @@ static int32_t early_stopping_keeps(const void *self)
     return ((const struct early_stopping *)self)->restore_best_weights;
 }
 
+static const struct tn_state_field early_stopping_state[] = {
+    {"best", TN_FIELD_DOUBLE, 0, offsetof(struct early_stopping, watch.best)},
+    {"has_best", TN_FIELD_INT32, 0, offsetof(struct early_stopping, watch.has_best)},
+    {"direction", TN_FIELD_INT32, 0, offsetof(struct early_stopping, watch.direction)},
+    {"warned", TN_FIELD_INT32, 0, offsetof(struct early_stopping, watch.warned)},
+    {"wait", TN_FIELD_INT64, 0, offsetof(struct early_stopping, wait)},
+    {"best_epoch", TN_FIELD_INT32, 0, offsetof(struct early_stopping, best_epoch)},
+    {"stopped_epoch", TN_FIELD_INT32, 0, offsetof(struct early_stopping, stopped_epoch)},
+    {"kept", TN_FIELD_INT32, 0, offsetof(struct early_stopping, kept)},
+    {NULL, 0, 0, 0},
+};
+
 static const struct tn_callback early_stopping = {
     TN_TYPE_WITH(TN_CALLBACK, "early_stopping", struct early_stopping, early_stopping_options,
                  "end the run when a value has stopped improving", TN_CALLBACK_KEEPS_WEIGHTS, early_stopping_open,
                  NULL),
     .on = early_stopping_on,
+    .state = early_stopping_state,
     .keeps_weights = early_stopping_keeps,
 };
 

@@ -167,11 +167,21 @@ static const char *model_checkpoint_weight_file(const void *self)
     return ((const struct model_checkpoint *)self)->template_;
 }
 
+static const struct tn_state_field model_checkpoint_state[] = {
+    {"best", TN_FIELD_DOUBLE, 0, offsetof(struct model_checkpoint, watch.best)},
+    {"has_best", TN_FIELD_INT32, 0, offsetof(struct model_checkpoint, watch.has_best)},
+    {"direction", TN_FIELD_INT32, 0, offsetof(struct model_checkpoint, watch.direction)},
+    {"warned", TN_FIELD_INT32, 0, offsetof(struct model_checkpoint, watch.warned)},
+    {"batches_since", TN_FIELD_INT64, 0, offsetof(struct model_checkpoint, batches_since)},
+    {NULL, 0, 0, 0},
+};
+
 static const struct tn_callback model_checkpoint = {
     TN_TYPE_WITH(TN_CALLBACK, "model_checkpoint", struct model_checkpoint, model_checkpoint_options,
                  "write the weights after epochs or batches, or when they are the best so far", 0,
                  model_checkpoint_open, NULL),
     .on = model_checkpoint_on,
+    .state = model_checkpoint_state,
     .weight_file = model_checkpoint_weight_file,
 };
 

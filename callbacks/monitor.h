@@ -4,6 +4,8 @@
 #ifndef TENON_CALLBACKS_MONITOR_H
 #define TENON_CALLBACKS_MONITOR_H
 
+#include <stddef.h>
+
 #include "tenon/plugin.h"
 
 /* In the order of the option's choices. */

@@ -105,7 +105,8 @@ struct tn_parameter_info {
 };
 uint32_t tn_network_parameter_count(const struct tn_network *network);
 const struct tn_parameter_info *tn_network_parameter(const struct tn_network *network, uint32_t index);
-/* slot -1: the parameter itself; 0..slot_count-1: the optimizer's. Plain floats. */
+/* slot -1: the parameter itself; 0..slot_count-1: the optimizer's; TN_SLOT_KEPT: the kept copy. Plain floats. */
+enum { TN_SLOT_KEPT = -2 };
 tn_status tn_network_read(struct tn_network *network, uint32_t index, int32_t slot, float *plain,
                           struct tn_error *error);
 tn_status tn_network_write(struct tn_network *network, uint32_t index, int32_t slot, const float *plain,

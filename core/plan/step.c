@@ -167,30 +167,35 @@ tn_status tn_network_input_gradient(struct tn_network *network, int32_t batch, c
     return read_gradient(network, batch, images, targets, step, -1, gradient, error);
 }
 
-static struct tn_value *slot_of(struct tn_network *network, uint32_t index, int32_t slot)
+/* `data` is NULL where there is no such value. The kept copy lies as the weight does, in another place. */
+static struct tn_value value_of(struct tn_network *network, uint32_t index, int32_t slot)
 {
-    struct parameter *p = index < network->parameter_count ? network->parameters[index] : NULL;
-    if (!p || slot >= p->info.slot_count)
-        return NULL;
-    return slot < 0 ? &p->value : &p->slots[slot];
+    const struct parameter *p = index < network->parameter_count ? network->parameters[index] : NULL;
+    struct tn_value value = {.data = NULL};
+    if (!p || slot >= p->info.slot_count || slot < TN_SLOT_KEPT)
+        return value;
+    value = slot < 0 ? p->value : p->slots[slot];
+    if (slot == TN_SLOT_KEPT)
+        value.data = network->request.keep_weights ? p->kept : NULL;
+    return value;
 }
 
 tn_status tn_network_read(struct tn_network *network, uint32_t index, int32_t slot, float *plain,
                           struct tn_error *error)
 {
-    const struct tn_value *value = slot_of(network, index, slot);
-    if (!value || !value->data)
+    struct tn_value value = value_of(network, index, slot);
+    if (!value.data)
         return tn_fail(error, TN_INVALID, "there is no weight %u, slot %d in memory", index, slot);
-    return tn__device(network)->read(tn__device_self(network), value, plain, error);
+    return tn__device(network)->read(tn__device_self(network), &value, plain, error);
 }
 
 tn_status tn_network_write(struct tn_network *network, uint32_t index, int32_t slot, const float *plain,
                            struct tn_error *error)
 {
-    struct tn_value *value = slot_of(network, index, slot);
-    if (!value || !value->data)
+    struct tn_value value = value_of(network, index, slot);
+    if (!value.data)
         return tn_fail(error, TN_INVALID, "there is no weight %u, slot %d in memory", index, slot);
-    return tn__device(network)->write(tn__device_self(network), value, plain, error);
+    return tn__device(network)->write(tn__device_self(network), &value, plain, error);
 }
 
 /* Copies every weight to its kept copy, or back, by way of a COPY that the device does in its own layout. */

@@ -118,7 +118,9 @@ static tn_status run_save_weights(const struct tn_run *run, const char *path, ui
 
 static tn_status run_keep_weights(const struct tn_run *run, struct tn_error *error)
 {
-    return tn_network_keep(loop_of(run)->experiment->network, error);
+    tn_status status = tn_network_keep(loop_of(run)->experiment->network, error);
+    loop_of(run)->kept |= status == TN_OK;
+    return status;
 }
 
 static tn_status run_restore_weights(const struct tn_run *run, struct tn_error *error)

@@ -10,6 +10,8 @@
  *   meters.c         running means of loss and metrics
  *   run_directory.c  the folder of a run: lock, config.ini, classes.txt;  run_config.c what config.ini says
  *   manifest.c       manifest.json
+ *   state.c, state_apply.c   the loop as bytes, and back;  state_files.c on disk;  resume.c going on
+ *   save_rule.c      when a state is saved
  *   train.c          the loop;  events.c what callbacks see and may ask for
  *   eval.c, predict.c
  */
@@ -110,12 +112,16 @@ const void *tn_meters_images(struct tn_meters *meters, const struct tn_batch *ba
 /* ---- run_directory.c ---- */
 struct tn_run_directory {
     char path[1024];
-    int lock; /* descriptor, -1 = none */
+    int lock;     /* descriptor, -1 = none */
+    bool resumes; /* it holds a run with a state */
 };
 /* Makes and locks runs/NAME (fresh: the first of NAME, NAME-2, … that is free) and writes config.ini and classes.txt.
  */
 tn_status tn_run_directory_open(struct tn_run_directory *directory, const struct tn_experiment *experiment, bool fresh,
                                 struct tn_error *error);
+/* Writes what describes the run. */
+tn_status tn_run_directory_describe(const struct tn_run_directory *directory, const struct tn_experiment *experiment,
+                                    struct tn_error *error);
 void tn_run_directory_close(struct tn_run_directory *directory);
 
 /* ---- run_config.c ---- */
@@ -125,7 +131,18 @@ tn_status tn_run_config_print(const struct tn_experiment *experiment, struct tn_
 /* ---- manifest.c ---- */
 tn_status tn_manifest_write(const struct tn_experiment *experiment, const char *directory, struct tn_error *error);
 
+/* ---- save_rule.c ---- */
+enum tn_save_kind { TN_SAVE_NO, TN_SAVE_AUTO, TN_SAVE_EPOCH, TN_SAVE_STEPS, TN_SAVE_SECONDS };
+struct tn_save_rule {
+    int32_t kind; /* enum tn_save_kind */
+    uint64_t steps;
+    double seconds;
+};
+/* "auto", "no", "epoch", "500 batches", "5min". */
+tn_status tn_save_rule_parse(const char *text, struct tn_save_rule *rule, struct tn_error *error);
+
 /* ---- the loop: train.c and events.c ---- */
+struct tn_state_keeper;
 /* One line of the logs: which value it is. */
 struct tn_log_slot {
     int32_t metric; /* -1 loss, -2 learning rate */
@@ -150,6 +167,14 @@ struct tn_loop {
     double epoch_begin, phase_begin, training_seconds, wait_seconds;
     int32_t slowest_stage; /* enum tn_stage of the epoch's data; -1 = unknown */
     uint64_t images;
+    /* What a state is made of, besides what stands above. */
+    uint64_t next_batch; /* of the epoch; 0 once its end was told */
+    bool epoch_told;     /* TN_EPOCH_END was told for run.epoch */
+    bool kept;           /* there is a kept copy of the weights */
+    struct tn_text config;
+    struct tn_save_rule save;
+    struct tn_state_keeper *keeper;
+    void *resumed_state; /* until the callbacks have it */
 };
 tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error);
 void tn_loop_set_logs(struct tn_loop *loop, bool epoch_end);

@@ -11,6 +11,9 @@ const struct tn_option tn_experiment_option_table[] = {
     TN_INT(struct tn_experiment_options, steps_per_epoch, 0, 0, 1e15, "batches of an epoch; 0 = all"),
     TN_INT(struct tn_experiment_options, threads, 0, 0, 4096, "compute threads; 0 = all cores"),
     TN_STRING(struct tn_experiment_options, device, "auto", "auto, cpu or cuda"),
+    TN_STRING(struct tn_experiment_options, save_every, "auto",
+              "when the run's state is saved, from which the same command goes on: auto, no, epoch, a time (5min) or a "
+              "number of batches (500 batches); auto: as often as costs little, after epochs and every 5 minutes"),
     TN_ENUM(struct tn_experiment_options, precision, 0, "float32|bfloat16", "of the computation"),
     TN_END,
 };

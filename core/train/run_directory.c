@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "train/internal.h"
+#include "train/state.h"
 
 #define LOCK_NAME "lock"
 
@@ -24,6 +24,18 @@ static bool is_used(const char *path)
                strcmp(entry->d_name, LOCK_NAME) != 0;
     (void)closedir(stream);
     return used;
+}
+
+/* Whether a run has come to anything here: one that was killed in its first moments has not, and is begun again. */
+static bool has_results(const char *path)
+{
+    char part[1100];
+    struct stat log;
+    (void)snprintf(part, sizeof part, "%s/checkpoints", path);
+    if (tn_path_exists(part) || tn_state_is_there(path))
+        return true;
+    (void)snprintf(part, sizeof part, "%s/log.csv", path);
+    return stat(part, &log) == 0 && log.st_size > 0;
 }
 
 static tn_status say_busy(const char *path, int descriptor, struct tn_error *error)
@@ -83,8 +95,9 @@ void tn_run_directory_close(struct tn_run_directory *directory)
     directory->lock = -1;
 }
 
-/* Makes and locks one folder. *free_ = false: another run has been here (no error is recorded then). */
-static tn_status try_folder(struct tn_run_directory *directory, bool *free_, struct tn_error *error)
+/* Makes and locks one folder. *free_ = false: another run has been here (no error is recorded then); it stays locked
+ * when that can be gone on with, and may be. */
+static tn_status try_folder(struct tn_run_directory *directory, bool *free_, bool may_resume, struct tn_error *error)
 {
     bool existed = tn_path_exists(directory->path);
     tn_status status = tn_folder_make(directory->path, error);
@@ -93,10 +106,38 @@ static tn_status try_folder(struct tn_run_directory *directory, bool *free_, str
     status = take_lock(directory->path, &directory->lock, error);
     if (status != TN_OK)
         return status;
-    *free_ = !existed || !is_used(directory->path);
-    if (!*free_)
+    *free_ = !existed || !is_used(directory->path) || (may_resume && !has_results(directory->path));
+    directory->resumes = !*free_ && may_resume && tn_state_is_there(directory->path);
+    if (!*free_ && !directory->resumes)
         tn_run_directory_close(directory);
     return TN_OK;
+}
+
+/* What a kill has left half written (see tn_file_write): the folder is ours alone. */
+static void sweep(const char *folder)
+{
+    DIR *stream = opendir(folder);
+    const struct dirent *entry;
+    char path[1400];
+    while (stream && (entry = readdir(stream)) != NULL) {
+        const char *mark = strstr(entry->d_name, ".tmp-");
+        if (!mark || mark[5 + strspn(mark + 5, "0123456789")] != '\0' || mark[5] == '\0')
+            continue;
+        (void)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        (void)unlink(path);
+    }
+    if (stream)
+        (void)closedir(stream);
+}
+
+static void sweep_all(const char *directory)
+{
+    static const char *const parts[] = {"", "/checkpoints", "/state"};
+    char folder[1100];
+    for (size_t i = 0; i < TN_COUNT_OF(parts); i++) {
+        (void)snprintf(folder, sizeof folder, "%s%s", directory, parts[i]);
+        sweep(folder);
+    }
 }
 
 static tn_status find_folder(struct tn_run_directory *directory, const char *path, bool fresh, struct tn_error *error)
@@ -110,16 +151,19 @@ static tn_status find_folder(struct tn_run_directory *directory, const char *pat
             return tn_fail(error, TN_INVALID, "the name of the run directory is too long: %s", path);
         if (fresh && is_used(directory->path))
             continue;
-        status = try_folder(directory, &free_, error);
+        status = try_folder(directory, &free_, !fresh, error);
         if (status == TN_BUSY && fresh)
             continue;
         if (status != TN_OK)
             return status;
+        if (directory->resumes)
+            return TN_OK;
         if (!free_ && !fresh)
-            return tn_fail(error, TN_INVALID,
-                           "%s holds a run already, and continuing a run is not implemented yet; use --fresh, or give "
-                           "this one another experiment.name",
-                           path);
+            return tn_fail(
+                error, TN_INVALID,
+                "%s holds a run already, without a state to go on from; use --fresh, or give this one another "
+                "experiment.name",
+                path);
     }
     return free_ ? TN_OK : status != TN_OK ? status : tn_fail(error, TN_FAILED, "%s: too many runs of this name", path);
 }
@@ -168,6 +212,19 @@ tn_status tn_run_directory_open(struct tn_run_directory *directory, const struct
     tn_status status;
     *directory = (struct tn_run_directory){.lock = -1};
     TN_TRY(status, find_folder(directory, experiment->run_directory, fresh, error), out);
+    sweep_all(directory->path);
+    if (!directory->resumes) /* else only once it is known that this run goes on */
+        status = tn_run_directory_describe(directory, experiment, error);
+out:
+    if (status != TN_OK)
+        tn_run_directory_close(directory);
+    return status;
+}
+
+tn_status tn_run_directory_describe(const struct tn_run_directory *directory, const struct tn_experiment *experiment,
+                                    struct tn_error *error)
+{
+    tn_status status;
     TN_TRY(status, write_config(directory, experiment, error), out);
     if (experiment->class_count)
         TN_TRY(status, write_names(directory, "classes.txt", experiment->classes, experiment->class_count, error), out);
@@ -176,7 +233,5 @@ tn_status tn_run_directory_open(struct tn_run_directory *directory, const struct
                out);
     status = tn_manifest_write(experiment, directory->path, error);
 out:
-    if (status != TN_OK)
-        tn_run_directory_close(directory);
     return status;
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/internal.h"
+#include "train/state.h"
 
 /* Below this share of an epoch's time, waiting for data is not worth a word. */
 static const double hint_share = 0.2;
@@ -119,7 +119,9 @@ static tn_status train_batch(struct tn_loop *loop, const struct tn_batch *batch,
     tn_meters_add(meters, batch);
     watch_loss(loop);
     tn_loop_set_logs(loop, false);
-    status = tn_loop_tell(loop, TN_BATCH_END, error);
+    TN_TRY(status, tn_loop_tell(loop, TN_BATCH_END, error), out);
+    loop->next_batch = batch->number + 1;
+    status = tn_state_after_step(loop, false, error);
 out:
     return status;
 }
@@ -130,12 +132,14 @@ static tn_status train_epoch(struct tn_loop *loop, struct tn_error *error)
 {
     struct tn_dataset *dataset = loop->experiment->train;
     const struct tn_batch *batch = NULL;
-    uint64_t done = 0;
+    uint64_t done = loop->next_batch;
+    loop->phase_begin = tn_seconds_now();
+    if (done >= loop->batches) /* resumed behind the last batch */
+        return TN_OK;
     tn_dataset_watch(dataset, true);
-    tn_status status = tn_dataset_begin(dataset, (uint64_t)loop->run.epoch, 0, error);
+    tn_status status = tn_dataset_begin(dataset, (uint64_t)loop->run.epoch, done, error);
     if (status != TN_OK)
         return status;
-    loop->phase_begin = tn_seconds_now();
     while (done < loop->batches && !loop->stop) {
         if (asked_to_stop(loop)) {
             loop->interrupted = true;
@@ -204,8 +208,11 @@ static tn_status run_epoch(struct tn_loop *loop, struct tn_error *error)
     loop->images = 0;
     loop->run.batch = 0;
     loop->run.log_count = 0;
-    tn_meters_reset(&loop->train);
-    TN_TRY(status, tn_loop_tell(loop, TN_EPOCH_BEGIN, error), out);
+    loop->epoch_told = false;
+    if (loop->next_batch == 0) { /* else it was begun by the run that goes on */
+        tn_meters_reset(&loop->train);
+        TN_TRY(status, tn_loop_tell(loop, TN_EPOCH_BEGIN, error), out);
+    }
     TN_TRY(status, train_epoch(loop, error), out);
     if (loop->interrupted)
         return TN_OK;
@@ -220,28 +227,41 @@ static tn_status run_epoch(struct tn_loop *loop, struct tn_error *error)
     loop->run.input_wait = loop->training_seconds > 0 ? loop->wait_seconds / loop->training_seconds : 0;
     TN_TRY(status, tn_loop_tell(loop, TN_EPOCH_END, error), out);
     show(loop, 2, loop->batches, loop->batches);
+    loop->next_batch = 0;
+    loop->epoch_told = true;
+    status = tn_state_after_step(loop, true, error);
 out:
     return status;
 }
 
 /* ---- how a run ends ---- */
 
-/* What a signal leaves behind. State to continue from is not written yet, and the text does not claim it. */
+/* What a signal leaves behind: the state, from which the same command goes on, and the weights. */
 static tn_status end_interrupted(struct tn_loop *loop, struct tn_error *error)
 {
     char path[1200];
     tn_status status = tn_loop_tell(loop, TN_INTERRUPT, error);
     if (status != TN_OK)
         return status;
+    status = tn_state_save_now(loop, TN_STATE_UNFINISHED, error);
+    if (status != TN_OK)
+        return tn_error_wrap(error, status, "interrupted, and the run's state could not be saved");
     (void)snprintf(path, sizeof path, "%s/checkpoints/interrupted.h5", loop->directory.path);
     status = tn_experiment_save_weights(loop->experiment, path, 0, loop->run.step, loop->learning_rate, error);
     if (status != TN_OK)
         return tn_error_wrap(error, status, "interrupted, and the weights could not be saved");
     loop->result->stopped_because = "interrupted";
-    return tn_fail(error, TN_INTERRUPTED,
-                   "interrupted in epoch %d of %d after %llu steps; the weights are in %s (the run cannot be continued "
-                   "from there yet, but --weights begins a new one with them)",
-                   loop->run.epoch + 1, loop->run.epochs, (unsigned long long)loop->run.step, path);
+    return tn_fail(
+        error, TN_INTERRUPTED, "interrupted in epoch %d of %d after %llu steps; %s; the weights are in %s",
+        loop->run.epoch + 1, loop->run.epochs, (unsigned long long)loop->run.step,
+        loop->keeper ? "the same command goes on from here" : "save_every = no: there is no state to go on from", path);
+}
+
+/* The last state says that the run is finished, so that the same command does not begin it anew. */
+static tn_status end_in_order(struct tn_loop *loop, struct tn_error *error)
+{
+    tn_status status = tn_loop_tell(loop, TN_RUN_END, error);
+    return status == TN_OK ? tn_state_save_now(loop, loop->stop ? TN_STATE_STOPPED : TN_STATE_FINISHED, error) : status;
 }
 
 static tn_status end_run(struct tn_loop *loop, tn_status status, struct tn_error *error)
@@ -249,7 +269,7 @@ static tn_status end_run(struct tn_loop *loop, tn_status status, struct tn_error
     if (status == TN_OK && loop->interrupted)
         status = end_interrupted(loop, error);
     else if (status == TN_OK)
-        status = tn_loop_tell(loop, TN_RUN_END, error);
+        status = end_in_order(loop, error);
     if (status == TN_OK && loop->stop)
         loop->result->stopped_because =
             tn_arena_string(&loop->experiment->arena, loop->stop_reason); /* the caller may read it later */
@@ -305,6 +325,7 @@ static tn_status begin(struct tn_loop *loop, struct tn_error *error)
     tn_status status;
     if (!experiment->train || !experiment->loss || !optimizer)
         return tn_fail(error, TN_INVALID, "this experiment was not opened for training");
+    TN_TRY(status, tn_save_rule_parse(experiment->options.save_every, &loop->save, error), out);
     TN_TRY(status, tn_experiment_prepare_saving(experiment, error), out);
     TN_TRY(status, load_initial(loop, error), out);
     TN_TRY(status, tn_meters_open(&loop->train, experiment, experiment->train, error), out);
@@ -317,8 +338,27 @@ static tn_status begin(struct tn_loop *loop, struct tn_error *error)
     loop->base_rate = ((const struct tn_optimizer *)optimizer->type)->learning_rate(optimizer->self);
     loop->learning_rate = loop->base_rate;
     tn_loop_bind_run(loop);
+    TN_TRY(status, tn_run_config_print(experiment, &loop->config), out);
+    if (loop->directory.resumes) {
+        TN_TRY(status, tn_resume(loop, error), out);
+        TN_TRY(status, tn_run_directory_describe(&loop->directory, experiment, error), out);
+    }
+    if (loop->save.kind != TN_SAVE_NO)
+        TN_TRY(status, tn_state_keeper_open(loop, &loop->keeper, error), out);
 out:
     return status;
+}
+
+static void end(struct tn_loop *loop)
+{
+    tn_state_keeper_close(&loop->keeper);
+    free(loop->resumed_state);
+    tn_text_release(&loop->config);
+    tn_run_directory_close(&loop->directory);
+    if (loop->train.experiment)
+        tn_meters_close(&loop->train);
+    if (loop->validation.experiment)
+        tn_meters_close(&loop->validation);
 }
 
 tn_status tn_experiment_train(struct tn_experiment *experiment, const struct tn_train_request *request,
@@ -331,6 +371,8 @@ tn_status tn_experiment_train(struct tn_experiment *experiment, const struct tn_
     status = begin(&loop, error);
     if (status == TN_OK) {
         status = tn_loop_tell(&loop, TN_RUN_BEGIN, error);
+        if (status == TN_OK)
+            status = loop.run.resumed ? tn_resume_callbacks(&loop, error) : tn_state_begin(&loop, error);
         for (; status == TN_OK && loop.run.epoch < loop.run.epochs && !loop.stop && !loop.interrupted;
              loop.run.epoch++) {
             status = run_epoch(&loop, error);
@@ -343,10 +385,6 @@ tn_status tn_experiment_train(struct tn_experiment *experiment, const struct tn_
     result->grown_bytes = peak > before ? peak - before : 0;
     /* What a cache will hold is known when it does. */
     result->planned_bytes += tn_experiment_cache_bytes(experiment, tn_dataset_cache_bytes);
-    tn_run_directory_close(&loop.directory);
-    if (loop.train.experiment)
-        tn_meters_close(&loop.train);
-    if (loop.validation.experiment)
-        tn_meters_close(&loop.validation);
+    end(&loop);
     return status;
 }

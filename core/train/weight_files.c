@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/internal.h"
+#include "train/state.h"
 
 /* A model of this size has four thousand million weights: more than any network that runs here. */
 #define LARGEST_WEIGHT_FILE (1ull << 34)
@@ -136,7 +136,8 @@ uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment, uint64
     struct tn_shape output = tn_network_output_shape(experiment->network);
     uint64_t results = (1 + tn_shape_elements(&output)) * batch * sizeof(float);
     /* the copy that is filled from the device, and the file that is built from it */
-    return report->parameters * sizeof(float) * 2 + results * (experiment->validation ? 2 : 1);
+    uint64_t state = strcmp(experiment->options.save_every, "no") == 0 ? 0 : tn_state_bytes(experiment);
+    return report->parameters * sizeof(float) * 2 + results * (experiment->validation ? 2 : 1) + state;
 }
 
 uint64_t tn_experiment_planned_bytes(const struct tn_experiment *experiment)

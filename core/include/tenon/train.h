@@ -126,6 +126,7 @@ enum tn_event {
     TN_RUN_END = 8,   /* in order: last epoch, early stop */
     TN_INTERRUPT = 9, /* a signal asked to stop; RUN_END does not follow */
     TN_RUN_ERROR = 10,
+    TN_RUN_RESUME = 11, /* a run goes on: RUN_BEGIN was told with `resumed`, and the fields of `state` are back */
 };
 
 struct tn_log_value {
@@ -161,9 +162,20 @@ struct tn_run {
     /* TN_EPOCH_END: how fast the training part of the epoch was, and which share of its time went into waiting for
      * pictures: 0 = the computation was the limit all the time. images_per_second 0 = unknown. */
     double images_per_second, input_wait;
+    int32_t resumed,
+        reserved; /* 1: goes on with a run that was cut off; files of it are there and to be gone on with */
 };
 
 enum { TN_CALLBACK_KEEPS_WEIGHTS = 1u /* may call keep_weights(): the plan counts that memory */ };
+
+/* A number of a callback's instance that a continued run needs: what it counted, what was best so far. */
+enum tn_field_kind { TN_FIELD_INT32 = 1, TN_FIELD_INT64 = 2, TN_FIELD_DOUBLE = 3 };
+struct tn_state_field {
+    const char *name; /* NULL ends the table */
+    uint32_t kind;    /* enum tn_field_kind */
+    uint32_t reserved;
+    uint64_t offset;
+};
 
 struct tn_callback {
     struct tn_type type; /* flags: TN_CALLBACK_… */
@@ -174,6 +186,9 @@ struct tn_callback {
     /* The file that save_weights() will be asked for, placeholders and all, so that a name of no known format is an
      * error before the run; NULL (or the result NULL) = it saves none, or does not know yet.  [setup] */
     const char *(*weight_file)(const void *self);
+    /* What is saved with the run's state and given back when the run goes on, by name; NULL = nothing. The core reads
+     * the numbers after the callbacks of a step, and writes them between RUN_BEGIN and RUN_RESUME. */
+    const struct tn_state_field *state;
 };
 
 #define TN_SIZE_OF_TN_OPTIMIZER sizeof(struct tn_optimizer)

@@ -1,0 +1,87 @@
+/* state.h: everything that a run needs to go on, as one file proves it. */
+#ifndef TENON_STATE_H
+#define TENON_STATE_H
+
+#include "train/internal.h"
+
+enum tn_state_block_kind {
+    TN_STATE_CONFIG = 1,   /* the resolved experiment */
+    TN_STATE_METRIC = 2,   /* sums of a metric, in the middle of an epoch */
+    TN_STATE_CALLBACK = 3, /* lines "field value" */
+    TN_STATE_ARRAY = 4,    /* floats of a weight, a slot of the optimizer, or a kept copy */
+    TN_STATE_END = 5       /* proves that the file is whole */
+};
+
+/* `finished` of a head. */
+enum { TN_STATE_UNFINISHED = 0, TN_STATE_FINISHED = 1 /* all epochs */, TN_STATE_STOPPED = 2 /* by a callback */ };
+
+/* The beginning of a file; little-endian, as all machines that tenon runs on are. */
+struct tn_state_head {
+    char magic[8];
+    uint32_t crc, head_bytes; /* CRC-32C of this struct, with 0 here */
+    uint64_t bytes;           /* of the whole file */
+    uint64_t generation;
+    int32_t epoch, epochs_done, finished, kept; /* epoch: the one to go on in */
+    uint64_t batch, batches, step;              /* batch: the next one of the epoch */
+    double base_rate, learning_rate, best_value, loss_sum, weight_sum;
+    double saved_at; /* seconds since 1970 */
+    int32_t warned_not_finite, threads;
+    char device[128], version[32];
+};
+
+/* In front of each block; its bytes follow, filled up to a multiple of 8. */
+struct tn_state_block {
+    uint32_t kind, crc; /* CRC-32C of the bytes */
+    uint64_t bytes;
+    int64_t dims[4];
+    int32_t rank, reserved;
+    char name[208];
+};
+
+/* A state in memory; `data` has room for `capacity` bytes, taken once. */
+struct tn_state_image {
+    unsigned char *data;
+    uint64_t bytes, capacity;
+};
+
+/* ---- state.c: the loop as bytes, and back ---- */
+/* Bytes that a state of this network takes, about. */
+uint64_t tn_state_bytes(const struct tn_experiment *experiment);
+tn_status tn_state_encode(struct tn_loop *loop, uint64_t generation, int32_t finished, struct tn_state_image *image,
+                          struct tn_error *error);
+/* Proves the bytes, all CRCs and the end; TN_CORRUPT says what is wrong. */
+tn_status tn_state_prove(const void *data, uint64_t bytes, struct tn_error *error);
+const struct tn_state_head *tn_state_head(const void *data);
+/* The block of this kind and name (NULL: the first), of proved bytes; NULL = there is none. */
+const struct tn_state_block *tn_state_find(const void *data, uint32_t kind, const char *name);
+/* Puts a proved state into the loop, but for the callbacks. What does not fit is an error before anything is changed.
+ */
+tn_status tn_state_apply(struct tn_loop *loop, const void *data, struct tn_error *error);
+/* Gives callbacks what they had. `notes`: who begins anew. */
+void tn_state_apply_callbacks(struct tn_loop *loop, const void *data, char *notes, size_t notes_bytes);
+
+/* ---- state_files.c: generations on disk, written behind the training ---- */
+struct tn_state_keeper;
+tn_status tn_state_keeper_open(struct tn_loop *loop, struct tn_state_keeper **keeper, struct tn_error *error);
+/* Ends the thread; what it has in hand is written first. */
+void tn_state_keeper_close(struct tn_state_keeper **keeper);
+/* Saves the beginning of a run, so that there is something to go on from, and it shows early whether the place can hold
+ * it. */
+tn_status tn_state_begin(struct tn_loop *loop, struct tn_error *error);
+/* After a step (`epoch_end`: of an epoch, whose callbacks have been told): saves when it is time. */
+tn_status tn_state_after_step(struct tn_loop *loop, bool epoch_end, struct tn_error *error);
+/* Saves now and waits until it is on the disk. */
+tn_status tn_state_save_now(struct tn_loop *loop, int32_t finished, struct tn_error *error);
+/* The newest state below a run directory that proves; NULL data where there is none. Those that do not are named in
+ * `notes`. The caller frees `*data`. */
+tn_status tn_state_load_newest(const char *directory, void **data, char *notes, size_t notes_bytes,
+                               struct tn_error *error);
+bool tn_state_is_there(const char *directory);
+
+/* ---- resume.c ---- */
+/* Continues what the run directory holds; says where. */
+tn_status tn_resume(struct tn_loop *loop, struct tn_error *error);
+/* After TN_RUN_BEGIN: gives the callbacks their numbers and tells them. */
+tn_status tn_resume_callbacks(struct tn_loop *loop, struct tn_error *error);
+
+#endif

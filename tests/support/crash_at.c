@@ -1,0 +1,127 @@
+/* crash_at.c: preloaded into tenon, ends the process at once, as a power switch would, at the k-th call that changes
+ * something below $CRASH_UNDER.
+ *
+ *   CRASH_AT=K        the call that is the last: open for writing, write, fsync, ftruncate, rename, unlink, close
+ *   CRASH_AFTER=1     behind that call and not before it
+ */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static atomic_ulong calls;
+
+static int is_below(const char *path)
+{
+    const char *under = getenv("CRASH_UNDER");
+    return under && path && strstr(path, under) != NULL;
+}
+
+static int is_open_below(int descriptor)
+{
+    char link[64], path[PATH_MAX];
+    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    path[length > 0 ? length : 0] = '\0';
+    return is_below(path);
+}
+
+/* Counts a call; 1 when it is the one. */
+static int is_it(int counts)
+{
+    const char *at = getenv("CRASH_AT");
+    return counts && at && atomic_fetch_add(&calls, 1) + 1 == strtoul(at, NULL, 10);
+}
+
+static void before(int it)
+{
+    if (it && !getenv("CRASH_AFTER"))
+        _exit(99);
+}
+
+static void after(int it)
+{
+    if (it)
+        _exit(99);
+}
+
+#define REAL(type_, name_, ...)                                                                                        \
+    type_ (*real)(__VA_ARGS__);                                                                                        \
+    *(void **)&real = dlsym(RTLD_NEXT, name_)
+
+int open(const char *path, int flags, ...)
+{
+    REAL(int, "open", const char *, int, ...);
+    mode_t mode = 0;
+    if (flags & O_CREAT) {
+        va_list arguments;
+        va_start(arguments, flags);
+        mode = va_arg(arguments, mode_t);
+        va_end(arguments);
+    }
+    int it = is_it((flags & O_CREAT) && is_below(path));
+    before(it);
+    int result = real(path, flags, mode);
+    after(it);
+    return result;
+}
+
+ssize_t write(int descriptor, const void *bytes, size_t count)
+{
+    REAL(ssize_t, "write", int, const void *, size_t);
+    int it = is_it(is_open_below(descriptor));
+    before(it);
+    /* the one before which it ends may have come half way */
+    ssize_t result = real(descriptor, bytes, it && count > 1 ? count / 2 : count);
+    after(it);
+    return result;
+}
+
+#define OF_DESCRIPTOR(name_)                                                                                           \
+    int name_(int descriptor)                                                                                          \
+    {                                                                                                                  \
+        REAL(int, #name_, int);                                                                                        \
+        int it = is_it(is_open_below(descriptor));                                                                     \
+        before(it);                                                                                                    \
+        int result = real(descriptor);                                                                                 \
+        after(it);                                                                                                     \
+        return result;                                                                                                 \
+    }
+OF_DESCRIPTOR(fsync)
+OF_DESCRIPTOR(close)
+
+int ftruncate(int descriptor, off_t length)
+{
+    REAL(int, "ftruncate", int, off_t);
+    int it = is_it(is_open_below(descriptor));
+    before(it);
+    int result = real(descriptor, length);
+    after(it);
+    return result;
+}
+
+int rename(const char *from, const char *to)
+{
+    REAL(int, "rename", const char *, const char *);
+    int it = is_it(is_below(to));
+    before(it);
+    int result = real(from, to);
+    after(it);
+    return result;
+}
+
+int unlink(const char *path)
+{
+    REAL(int, "unlink", const char *);
+    int it = is_it(is_below(path));
+    before(it);
+    int result = real(path);
+    after(it);
+    return result;
+}
