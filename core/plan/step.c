@@ -167,35 +167,41 @@ tn_status tn_network_input_gradient(struct tn_network *network, int32_t batch, c
     return read_gradient(network, batch, images, targets, step, -1, gradient, error);
 }
 
-/* `data` is NULL where there is no such value. The kept copy lies as the weight does, in another place. */
-static struct tn_value value_of(struct tn_network *network, uint32_t index, int32_t slot)
+/* NULL where there is no such value. The kept copy lies as the weight does, in another place: `kept` then describes it.
+ */
+static const struct tn_value *value_of(struct tn_network *network, uint32_t index, int32_t slot, struct tn_value *kept,
+                                       struct tn_error *error)
 {
-    const struct parameter *p = index < network->parameter_count ? network->parameters[index] : NULL;
-    struct tn_value value = {.data = NULL};
-    if (!p || slot >= p->info.slot_count || slot < TN_SLOT_KEPT)
+    struct parameter *p = index < network->parameter_count ? network->parameters[index] : NULL;
+    const struct tn_value *value = NULL;
+    if (p && slot >= TN_SLOT_KEPT && slot < p->info.slot_count)
+        value = slot < 0 ? &p->value : &p->slots[slot];
+    if (value && slot == TN_SLOT_KEPT) {
+        *kept = *value;
+        kept->data = network->request.keep_weights ? p->kept : NULL;
+        value = kept;
+    }
+    if (value && value->data)
         return value;
-    value = slot < 0 ? p->value : p->slots[slot];
-    if (slot == TN_SLOT_KEPT)
-        value.data = network->request.keep_weights ? p->kept : NULL;
-    return value;
+    (void)tn_fail(error, TN_INVALID, "there is no weight %u, slot %d in memory", index, slot);
+    return NULL;
 }
 
 tn_status tn_network_read(struct tn_network *network, uint32_t index, int32_t slot, float *plain,
                           struct tn_error *error)
 {
-    struct tn_value value = value_of(network, index, slot);
-    if (!value.data)
-        return tn_fail(error, TN_INVALID, "there is no weight %u, slot %d in memory", index, slot);
-    return tn__device(network)->read(tn__device_self(network), &value, plain, error);
+    struct tn_value kept;
+    const struct tn_value *value = value_of(network, index, slot, &kept, error);
+    return value ? tn__device(network)->read(tn__device_self(network), value, plain, error) : TN_INVALID;
 }
 
 tn_status tn_network_write(struct tn_network *network, uint32_t index, int32_t slot, const float *plain,
                            struct tn_error *error)
 {
-    struct tn_value value = value_of(network, index, slot);
-    if (!value.data)
-        return tn_fail(error, TN_INVALID, "there is no weight %u, slot %d in memory", index, slot);
-    return tn__device(network)->write(tn__device_self(network), &value, plain, error);
+    struct tn_value kept;
+    const struct tn_value *value = value_of(network, index, slot, &kept, error);
+    return value ? tn__device(network)->write(tn__device_self(network), (struct tn_value *)value, plain, error)
+                 : TN_INVALID;
 }
 
 /* Copies every weight to its kept copy, or back, by way of a COPY that the device does in its own layout. */

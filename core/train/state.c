@@ -43,6 +43,14 @@ static struct tn_state_block *begin_block(struct tn_state_image *image, uint32_t
     return block;
 }
 
+/* The last thing that is done to a block. */
+static void seal(struct tn_state_block *block)
+{
+    block->crc = tn_crc32c(block + 1, block->bytes);
+    block->own_crc = 0;
+    block->own_crc = tn_crc32c(block, sizeof *block);
+}
+
 static void put_block(struct tn_state_image *image, uint32_t kind, const char *name, const void *from, uint64_t bytes)
 {
     void *content;
@@ -51,7 +59,7 @@ static void put_block(struct tn_state_image *image, uint32_t kind, const char *n
         return;
     if (bytes)
         memcpy(content, from, (size_t)bytes);
-    block->crc = tn_crc32c(content, bytes);
+    seal(block);
 }
 
 /* slot: -1 the weight, TN_SLOT_KEPT the kept copy, else the optimizer's. */
@@ -80,7 +88,7 @@ static tn_status put_array(struct tn_state_image *image, struct tn_network *netw
     for (int32_t i = 0; i < info->shape.rank && i < 4; i++)
         block->dims[i] = info->shape.dims[i];
     tn_status status = tn_network_read(network, index, slot, content, error);
-    block->crc = tn_crc32c(content, block->bytes);
+    seal(block);
     return status;
 }
 
@@ -139,7 +147,7 @@ static tn_status put_callbacks(struct tn_state_image *image, const struct tn_exp
             memset(content, ' ', (size_t)room);
             if (text.length)
                 memcpy(content, text.data, text.length < room ? text.length : room);
-            block->crc = tn_crc32c(content, room);
+            seal(block);
         }
     }
     bool failed = text.failed;
@@ -242,6 +250,13 @@ static const struct tn_state_block *next_block(const unsigned char *data, uint64
     return block;
 }
 
+static bool is_sealed(const struct tn_state_block *block)
+{
+    struct tn_state_block copy = *block;
+    copy.own_crc = 0;
+    return tn_crc32c(&copy, sizeof copy) == block->own_crc && tn_crc32c(block + 1, block->bytes) == block->crc;
+}
+
 tn_status tn_state_prove(const void *data, uint64_t bytes, struct tn_error *error)
 {
     struct tn_state_head head;
@@ -259,7 +274,7 @@ tn_status tn_state_prove(const void *data, uint64_t bytes, struct tn_error *erro
     while (at < bytes) {
         uint64_t begin = at;
         const struct tn_state_block *block = next_block(data, bytes, &at);
-        if (!block || tn_crc32c(block + 1, block->bytes) != block->crc)
+        if (!block || !is_sealed(block))
             return tn_fail(error, TN_CORRUPT, "it is damaged behind byte %llu", (unsigned long long)begin);
         if (block->kind == TN_STATE_END)
             return at == bytes && block->bytes == sizeof head.generation &&

@@ -34,7 +34,8 @@ struct tn_state_block {
     uint32_t kind, crc; /* CRC-32C of the bytes */
     uint64_t bytes;
     int64_t dims[4];
-    int32_t rank, reserved;
+    int32_t rank;
+    uint32_t own_crc; /* of this struct, with 0 here */
     char name[208];
 };
 
