@@ -161,6 +161,9 @@ struct tn_run {
     /* TN_EPOCH_END: how fast the training part of the epoch was, and which share of its time went into waiting for
      * pictures: 0 = the computation was the limit all the time. images_per_second 0 = unknown. */
     double images_per_second, input_wait;
+    /* The weights as they are now, without the optimizer's slots: a copy on the host that belongs to the core, must not
+     * be written to, and is valid until on() returns. */
+    tn_status (*read_weights)(const struct tn_run *run, const struct tn_weights **weights, struct tn_error *error);
 };
 
 enum { TN_CALLBACK_KEEPS_WEIGHTS = 1u /* may call keep_weights(): the plan counts that memory */ };
