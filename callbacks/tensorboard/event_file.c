@@ -1,5 +1,5 @@
-/* event_file.c: see event_file.h. A record is its length (8 bytes, little endian), the masked CRC-32C of those, the bytes,
- * their masked CRC-32C.
+/* event_file.c: see event_file.h. A record is its length (8 bytes, little endian), the masked CRC-32C of those, the
+ * bytes, their masked CRC-32C.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -162,8 +162,8 @@ tn_status event_file_flush(struct event_file *file, struct tn_error *error)
     size_t done = 0;
     file->flushed = steady_seconds();
     while (file->descriptor >= 0 && done < file->pending_bytes) {
-        ssize_t step = pwrite(file->descriptor, file->pending + done, file->pending_bytes - done,
-                              (off_t)(file->written + done));
+        ssize_t step =
+            pwrite(file->descriptor, file->pending + done, file->pending_bytes - done, (off_t)(file->written + done));
         if (step < 0 && errno == EINTR)
             continue;
         if (step <= 0) {

@@ -10,7 +10,8 @@ struct event_file {
     int descriptor; /* -1: not open */
     char path[1280];
     struct message event; /* in the making */
-    /* Whole records that are not in the file yet. While the disk is full they wait, and what finds no room is dropped. */
+    /* Whole records that are not in the file yet. While the disk is full they wait, and what finds no room is dropped.
+     */
     unsigned char *pending;
     size_t pending_bytes, capacity;
     uint64_t written; /* length of the file: whole records only */

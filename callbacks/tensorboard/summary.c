@@ -1,7 +1,7 @@
 /* summary.c: see summary.h. The messages are
  *
  *   Event    { 1: wall time, 2: step, 3: file version, 5: Summary { 1: Value }, 10: SourceMetadata { 1: writer } }
- *   Value    { 1: tag, 8: Tensor, 9: Metadata { 1: PluginData { 1: name } } }
+ *   Value    { 1: tag, 8: Tensor, 9: Metadata { 1: PluginData { 1: name, 2: content } } }
  *   Tensor   { 1: type, 2: Shape { 2: Dimension { 1: size } … }, 4: content, 8: text }
  */
 #include <math.h>
@@ -39,13 +39,15 @@ static struct opened begin(struct message *event, const char *tag, uint64_t step
     return opened;
 }
 
-static void end(struct message *event, const struct opened *opened, const char *plugin)
+static void end(struct message *event, const struct opened *opened, const char *plugin, const struct message *content)
 {
     size_t metadata, data;
     message_close(event, opened->tensor);
     metadata = message_open(event, 9);
     data = message_open(event, 1);
     message_text(event, 1, plugin);
+    if (content)
+        message_bytes(event, 2, content->bytes, content->used);
     message_close(event, data);
     message_close(event, metadata);
     message_close(event, opened->value);
@@ -70,7 +72,7 @@ void summary_scalar(struct message *event, const char *tag, uint64_t step, doubl
     message_varint(event, 1, TYPE_FLOAT);
     message_bytes(event, 2, NULL, 0);
     message_bytes(event, 4, content, sizeof content);
-    end(event, &opened, "scalars");
+    end(event, &opened, "scalars", NULL);
 }
 
 void summary_text(struct message *event, const char *tag, uint64_t step, const char *text, size_t bytes)
@@ -79,7 +81,19 @@ void summary_text(struct message *event, const char *tag, uint64_t step, const c
     message_varint(event, 1, TYPE_STRING);
     message_bytes(event, 2, NULL, 0);
     message_bytes(event, 8, text, bytes);
-    end(event, &opened, "text");
+    end(event, &opened, "text", NULL);
+}
+
+/* The tensor is empty: one axis of size 0. */
+void summary_data(struct message *event, const char *tag, const char *plugin, const struct message *data)
+{
+    struct opened opened = begin(event, tag, 0);
+    size_t shape;
+    message_varint(event, 1, TYPE_FLOAT);
+    shape = message_open(event, 2);
+    message_bytes(event, 2, NULL, 0);
+    message_close(event, shape);
+    end(event, &opened, plugin, data);
 }
 
 /* ---- histogram ---- */
@@ -149,5 +163,5 @@ void summary_histogram(struct message *event, const char *tag, uint64_t step, co
     message_close(event, shape);
     fill_rows(rows, values, count);
     message_bytes(event, 4, rows, sizeof rows);
-    end(event, &opened, "histograms");
+    end(event, &opened, "histograms", NULL);
 }

@@ -23,6 +23,8 @@ static const struct tn_option tensorboard_options[] = {
     TN_BOOL(struct tensorboard, throughput, 0,
             "write images_per_second, and input_wait, the share of the time spent waiting for pictures"),
     TN_BOOL(struct tensorboard, write_configuration, 1, "write the experiment with everything resolved, as text"),
+    TN_LIST(struct tensorboard, hparams, NULL,
+            "keys of the experiment for the page of hyper-parameters: data.batch_size, layer:hidden.units"),
     TN_GONE("write_graph", "tenon plan shows the layers; there is no graph of TensorFlow to write"),
     TN_GONE("write_images", "weights are not written as images; histogram_freq writes their histograms"),
     TN_GONE("profile_batch", "tenon bench FILE says where the time goes"),
@@ -36,7 +38,7 @@ static tn_status tensorboard_open(void *self, const struct tn_host *host, struct
     struct tensorboard *board = self;
     char *end = NULL;
     board->host = host;
-    board->train.descriptor = board->validation.descriptor = -1;
+    board->train.descriptor = board->validation.descriptor = board->session.descriptor = -1;
     if (!board->log_dir || !*board->log_dir)
         return tn_fail(error, TN_INVALID, "log_dir: is empty");
     if (!board->update_freq || strcmp(board->update_freq, "epoch") == 0)
@@ -62,13 +64,16 @@ static void warn(struct tensorboard *board, const struct tn_run *run, const stru
 }
 
 /* The files are opened when there is something to write. */
-static int32_t ready(struct tensorboard *board, struct event_file *file, const struct tn_run *run)
+int32_t tensorboard_ready(struct tensorboard *board, struct event_file *file, const struct tn_run *run)
 {
     struct tn_error error;
     char folder[1024];
     if (file->descriptor >= 0)
         return 1;
-    (void)snprintf(folder, sizeof folder, "%s/%s", board->folder, file == &board->train ? "train" : "validation");
+    (void)snprintf(folder, sizeof folder, "%s%s", board->folder,
+                   file == &board->train        ? "/train"
+                   : file == &board->validation ? "/validation"
+                                                : "");
     if (event_file_open(file, folder, &error) != TN_OK)
         warn(board, run, &error);
     return file->descriptor >= 0;
@@ -83,15 +88,17 @@ static void add(struct tensorboard *board, struct event_file *file, const struct
 
 static void flush(struct tensorboard *board, const struct tn_run *run)
 {
+    struct event_file *files[] = {&board->train, &board->validation, &board->session};
     struct tn_error error;
-    if (event_file_flush(&board->train, &error) != TN_OK || event_file_flush(&board->validation, &error) != TN_OK)
-        warn(board, run, &error);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (event_file_flush(files[i], &error) != TN_OK)
+            warn(board, run, &error);
 }
 
 /* Of an instance that is closed without an end of the run there is nobody to tell. */
 static void finish(struct tensorboard *board, const struct tn_run *run)
 {
-    struct event_file *files[] = {&board->train, &board->validation};
+    struct event_file *files[] = {&board->train, &board->validation, &board->session};
     struct tn_error error;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (event_file_close(files[i], &error) != TN_OK && run)
@@ -126,7 +133,7 @@ static void write_train(struct tensorboard *board, const struct tn_run *run)
     struct event_file *file = &board->train;
     uint64_t epoch = (uint64_t)run->epoch;
     double seconds = steady_seconds() - board->epoch_began;
-    if (!ready(board, file, run))
+    if (!tensorboard_ready(board, file, run))
         return;
     for (uint32_t i = 0; i < run->log_count; i++)
         if (!is_validation(&run->logs[i]) && strcmp(run->logs[i].name, "learning_rate") != 0)
@@ -147,7 +154,7 @@ static void write_validation(struct tensorboard *board, const struct tn_run *run
     uint32_t count = 0;
     for (uint32_t i = 0; i < run->log_count; i++)
         count += is_validation(&run->logs[i]) != 0;
-    if (count == 0 || !ready(board, file, run))
+    if (count == 0 || !tensorboard_ready(board, file, run))
         return;
     for (uint32_t i = 0; i < run->log_count; i++)
         if (is_validation(&run->logs[i]))
@@ -173,7 +180,7 @@ static tn_status write_histograms(struct tensorboard *board, const struct tn_run
     if (run->size < offsetof(struct tn_run, read_weights) + sizeof run->read_weights || !run->read_weights)
         return tn_fail(error, TN_UNSUPPORTED, "histogram_freq: this tenon does not show weights to callbacks");
     status = run->read_weights(run, &weights, error);
-    if (status != TN_OK || !ready(board, &board->train, run))
+    if (status != TN_OK || !tensorboard_ready(board, &board->train, run))
         return status;
     for (uint32_t i = 0; i < weights->layer_count; i++)
         for (uint32_t k = 0; k < weights->layers[i].weight_count; k++) {
@@ -187,30 +194,43 @@ static tn_status write_histograms(struct tensorboard *board, const struct tn_run
 
 /* ---- events ---- */
 
-/* What is wrong with the folder is said now, and ends the run; only for want of room it begins without. */
+/* 0: the run cannot begin. */
+static int32_t open_first(struct tensorboard *board, const struct tn_run *run, struct tn_error *error)
+{
+    struct event_file *file = &board->train;
+    char folder[1024];
+    (void)snprintf(folder, sizeof folder, "%s/train", board->folder);
+    if (event_file_open(file, folder, error) == TN_OK)
+        return 1;
+    if (file->descriptor < 0 && file->reason != ENOSPC && file->reason != EDQUOT)
+        return 0;
+    warn(board, run, error);
+    return 1;
+}
+
+/* What is wrong with the folder or the options is said now, and ends the run; only for want of room it begins without.
+ */
 static tn_status run_begin(struct tensorboard *board, const struct tn_run *run, struct tn_error *error)
 {
     int32_t absolute = board->log_dir[0] == '/';
-    char folder[1024];
+    struct tn_error failure = {.status = TN_OK};
     int length = snprintf(board->folder, sizeof board->folder, "%s%s%s", absolute ? "" : run->directory,
                           absolute ? "" : "/", board->log_dir);
     finish(board, NULL);
     board->warned = 0;
     if (length < 0 || (size_t)length >= sizeof board->folder)
         return tn_fail(error, TN_INVALID, "log_dir: %s in %s is too long", board->log_dir, run->directory);
-    (void)snprintf(folder, sizeof folder, "%s/train", board->folder);
-    if (event_file_open(&board->train, folder, error) != TN_OK) {
-        if (board->train.descriptor < 0 && board->train.reason != ENOSPC && board->train.reason != EDQUOT)
-            return error ? error->status : TN_IO;
-        warn(board, run, error);
-    }
-    return board->write_configuration ? settings_write_text(board, run, error) : TN_OK;
+    if (!open_first(board, run, &failure) || settings_write(board, run, &failure) == TN_INVALID)
+        return tn_fail(error, failure.status, "%s", failure.text);
+    if (failure.status != TN_OK)
+        warn(board, run, &failure);
+    return TN_OK;
 }
 
 static void batch_end(struct tensorboard *board, const struct tn_run *run)
 {
     double now;
-    if (board->every == 0 || run->step % (uint64_t)board->every != 0 || !ready(board, &board->train, run))
+    if (board->every == 0 || run->step % (uint64_t)board->every != 0 || !tensorboard_ready(board, &board->train, run))
         return;
     now = steady_seconds();
     if (board->write_steps_per_second && now > board->batch_began)
@@ -235,6 +255,7 @@ static tn_status epoch_end(struct tensorboard *board, const struct tn_run *run, 
 static tn_status tensorboard_on(void *self, int32_t event, const struct tn_run *run, struct tn_error *error)
 {
     struct tensorboard *board = self;
+    struct tn_error failure;
     switch (event) {
     case TN_RUN_BEGIN:
         return run_begin(board, run, error);
@@ -254,6 +275,8 @@ static tn_status tensorboard_on(void *self, int32_t event, const struct tn_run *
     case TN_RUN_END:
     case TN_INTERRUPT:
     case TN_RUN_ERROR:
+        if (settings_write_end(board, event == TN_RUN_END, &failure) != TN_OK)
+            warn(board, run, &failure);
         finish(board, run);
         return TN_OK;
     default:

@@ -15,17 +15,24 @@ struct tensorboard {
     const char *log_dir, *update_freq;
     int64_t histogram_freq;
     int32_t write_steps_per_second, throughput, write_configuration;
+    struct tn_list hparams;
     /* state */
     const struct tn_host *host;
     int64_t every; /* batches; 0 = at the end of an epoch */
     char folder[900];
-    struct event_file train, validation;
+    struct event_file train, validation, session;
     int32_t warned;
     double epoch_began, batch_began; /* seconds */
     uint64_t epoch_step;             /* of the run when the epoch began */
 };
 
-/* The run's config.ini as text, when it is there. */
-tn_status settings_write_text(struct tensorboard *board, const struct tn_run *run, struct tn_error *error);
+/* Opens a file of the board when it is not; 0 = it could not be, which the user has been told. */
+int32_t tensorboard_ready(struct tensorboard *board, struct event_file *file, const struct tn_run *run);
+
+/* Puts what is asked for of the run's config.ini into the files: all of it as text, and the `hparams`.
+ * `error`: TN_INVALID when one of them is not there; else it could not be written. */
+tn_status settings_write(struct tensorboard *board, const struct tn_run *run, struct tn_error *error);
+/* How the run ended, for the page of hyper-parameters. */
+tn_status settings_write_end(struct tensorboard *board, int32_t in_order, struct tn_error *error);
 
 #endif
