@@ -14,6 +14,8 @@
 #include "summary.h"
 
 enum { HEAD = 12, TAIL = 4, ROOM = 256 << 10 };
+/* A place that fails may be slow to do so: a full room is tried to be emptied so often only. */
+static const double retry_seconds = 10;
 
 static double seconds_of(clockid_t clock)
 {
@@ -117,6 +119,10 @@ static tn_status make_room(struct event_file *file, size_t bytes, struct tn_erro
     tn_status status = TN_OK;
     if (file->capacity - file->pending_bytes >= bytes)
         return TN_OK;
+    if (file->reason && steady_seconds() - file->flushed < retry_seconds) {
+        errno = file->reason;
+        return refuse(file, file->path, error);
+    }
     if (file->pending_bytes)
         status = event_file_flush(file, error);
     if (status != TN_OK || file->capacity >= bytes)
@@ -176,6 +182,7 @@ tn_status event_file_flush(struct event_file *file, struct tn_error *error)
     }
     file->written += done;
     file->pending_bytes = 0;
+    file->reason = 0;
     return TN_OK;
 }
 

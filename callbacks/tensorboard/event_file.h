@@ -16,7 +16,7 @@ struct event_file {
     size_t pending_bytes, capacity;
     uint64_t written; /* length of the file: whole records only */
     double flushed;   /* when, in seconds */
-    int reason;       /* errno of the last failure */
+    int reason;       /* errno of the last attempt to write; 0 = it went well */
 };
 
 /* Makes the folder and a file in it that no other run has, and puts the version record there. */

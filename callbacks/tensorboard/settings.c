@@ -170,7 +170,7 @@ tn_status settings_write(struct tensorboard *board, const struct tn_run *run, st
     tn_status status = read_config(board, run, &config, &length, error);
     if (status == TN_OK && board->hparams.count)
         status = write_hparams(board, run, config, error);
-    if (status == TN_OK && board->write_configuration && length)
+    if (status == TN_OK && board->write_configuration && length && tensorboard_ready(board, &board->train, run))
         status = write_text(board, run, config, length, error);
     free(config);
     return status == TN_OK ? event_file_flush(&board->train, error) : status;
