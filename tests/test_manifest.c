@@ -402,23 +402,6 @@ START_TEST(a_digest_tells_changes_of_pictures_and_list)
 }
 END_TEST
 
-/* The same files and the same list: what is kept beside the pictures is another matter. */
-START_TEST(a_digest_tells_which_labels_are_meant)
-{
-    struct list list;
-    plant(&list, "list.csv", "filename,x,y,tags\na/1.jpg,1,2,p|q\na/2.jpg,3,4,q\nb/1.jpg,5,6,p\n");
-    struct digest x = digest_with(&list, "", "label_column = x\nlabels = numbers");
-    check_same(x, digest_with(&list, "", "label_column = x\nlabels = numbers"), true);
-    check_same(x, digest_with(&list, "", "label_column = y\nlabels = numbers"), false);
-    struct digest both = digest_with(&list, "", "label_column = x, y");
-    check_same(both, digest_with(&list, "", "label_column = y, x"), false);
-    struct digest tags = digest_with(&list, "", "label_column = tags\nlabel_separator = |");
-    check_same(tags, digest_with(&list, "", "label_column = tags"), false);
-    check_same(tags, digest_with(&list, "", "label_column = x\nlabel_separator = |"), false);
-    rig_remove(list.root);
-}
-END_TEST
-
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("manifest");
@@ -437,7 +420,6 @@ static Suite *make_suite(void)
     tcase_add_test(scan, pictures_come_into_batches);
     tcase_add_test(scan, noise_never_crashes);
     tcase_add_test(scan, a_digest_tells_changes_of_pictures_and_list);
-    tcase_add_test(scan, a_digest_tells_which_labels_are_meant);
     suite_add_tcase(suite, scan);
     return suite;
 }

@@ -7,7 +7,7 @@
 
 #include "tfrecord_rig.h"
 
-enum { SHARDS = 12, RECORDS = 60, BYTES = 20000 };
+enum { SHARDS = 24, RECORDS = 30, BYTES = 20000 };
 
 static char stage[PATH_MAX];
 
@@ -35,7 +35,7 @@ static void open_with(struct rig *rig, const char *keys, int workers, const char
 {
     char source[PATH_MAX + 512], data[64];
     (void)snprintf(source, sizeof source, "index = no\n%s\n%s", keys, stage_keys);
-    (void)snprintf(data, sizeof data, "workers = %d", workers);
+    (void)snprintf(data, sizeof data, "workers = %d\nio_threads = 2", workers);
     ck_assert_msg(look(rig, data, source) == TN_OK, "%s", rig->error.text);
 }
 
@@ -126,9 +126,9 @@ static const struct mode {
     int files; /* descriptors that the process may have, 0 = as many as it has */
 } modes[] = {
     {"io = random", TN_RECORD_PLAIN, 0},
-    {"io = random", TN_RECORD_PLAIN, 40}, /* shards are opened when they are read */
+    {"io = random", TN_RECORD_PLAIN, 92}, /* shards are opened when they are read */
     {"io = sequential\nshuffle_window = 16\ninterleave = 1", TN_RECORD_PLAIN, 0},
-    {"io = sequential\nshuffle_window = 16\ninterleave = 2", TN_RECORD_PLAIN, 40},
+    {"io = sequential\nshuffle_window = 16\ninterleave = 2", TN_RECORD_PLAIN, 92},
     {"io = sequential\nshuffle_window = 16\ninterleave = 1", TN_RECORD_GZIP, 0},
 };
 
@@ -160,7 +160,7 @@ START_TEST(samples_are_the_same)
             for (uint64_t epoch = 0; epoch < 3; epoch++)
                 ck_assert_uint_eq(run_epoch(&rig, epoch), plain[epoch]);
             rig_close(&rig);
-            ck_assert_int_le(for_copies(NULL), l == 0 ? SHARDS : 4);
+            ck_assert_int_le(for_copies(NULL), l == 0 ? SHARDS : 8);
         }
     end_test();
 }

@@ -113,21 +113,18 @@ tn_status manifest_read(const void *self, void *worker, uint64_t index, struct t
     return TN_OK;
 }
 
-/* What a row says of its picture, by the columns that the options name. */
-static void digest_labels(const struct manifest *manifest, uint64_t index, uint64_t digest[2])
+/* Targets are kept with a picture: other columns, or another order of them, are other samples. */
+static void digest_targets(uint64_t digest[2], const struct manifest *manifest, uint64_t row)
 {
-    const struct row *row = &manifest->rows[index];
-    digest_number(digest, (uint64_t)row->class_index);
-    if (manifest->label_separator && !manifest->numbers)
-        digest_text(digest, manifest->table.text + row->label);
-    for (uint32_t i = 0; manifest->numbers && i < manifest->label_count; i++) {
-        uint32_t bits;
-        memcpy(&bits, &manifest->numbers[index * manifest->label_count + i], sizeof bits);
+    uint32_t bits;
+    for (uint32_t k = 0; manifest->numbers && k < manifest->target_count; k++) {
+        memcpy(&bits, &manifest->numbers[row * manifest->target_count + k], sizeof bits);
         digest_number(digest, bits);
     }
+    if (!manifest->numbers && manifest->target_count > 0)
+        digest_text(digest, manifest->table.text + manifest->rows[row].label);
 }
 
-/* Targets come from the table itself, so they count too. */
 tn_status manifest_digest(const void *self, uint64_t digest[2], struct tn_error *error)
 {
     const struct manifest *manifest = self;
@@ -142,7 +139,8 @@ tn_status manifest_digest(const void *self, uint64_t digest[2], struct tn_error 
         if (status != TN_OK)
             return status;
         digest_text(digest, path);
-        digest_labels(manifest, i, digest);
+        digest_number(digest, (uint64_t)row->class_index);
+        digest_targets(digest, manifest, i);
         digest_file(digest, AT_FDCWD, path);
     }
     return TN_OK;

@@ -136,8 +136,11 @@ static struct slot *find(struct blocks *blocks, uint32_t shard, uint64_t number)
     return NULL;
 }
 
+/* Of an earlier version nobody will take it. */
 static int is_wanted(const struct blocks *blocks, const struct slot *slot)
 {
+    if (slot->version != blocks->origins[slot->shard].version)
+        return 0;
     for (const struct want *want = blocks->wants; want; want = want->next)
         if (want->number == slot->number && want->shard == slot->shard)
             return 1;
