@@ -9,7 +9,7 @@
 #include "summary.h"
 #include "tensorboard.h"
 
-enum { LARGEST = 1 << 20, ENDED_WELL = 1, FAILED = 2 };
+enum { LARGEST = 1 << 20, ENDED_WELL = 1 };
 
 /* ---- text ---- */
 
@@ -123,7 +123,9 @@ static tn_status write_hparams(struct tensorboard *board, const struct tn_run *r
     return status == TN_OK ? event_file_flush(&board->session, error) : status;
 }
 
-tn_status settings_write_end(struct tensorboard *board, int32_t in_order, struct tn_error *error)
+/* TensorBoard believes the first end that it reads, and a run that was cut off may go on: only its last part has one.
+ */
+tn_status settings_write_end(struct tensorboard *board, struct tn_error *error)
 {
     struct message data = {.bytes = NULL};
     tn_status status;
@@ -131,7 +133,7 @@ tn_status settings_write_end(struct tensorboard *board, int32_t in_order, struct
     if (board->session.descriptor < 0)
         return TN_OK;
     end = message_open(&data, 4);
-    message_varint(&data, 1, in_order ? ENDED_WELL : FAILED);
+    message_varint(&data, 1, ENDED_WELL);
     message_double(&data, 2, wall_seconds());
     message_close(&data, end);
     status = add_data(&board->session, "_hparams_/session_end_info", &data, error);

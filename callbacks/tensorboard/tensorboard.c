@@ -275,7 +275,7 @@ static tn_status tensorboard_on(void *self, int32_t event, const struct tn_run *
     case TN_RUN_END:
     case TN_INTERRUPT:
     case TN_RUN_ERROR:
-        if (settings_write_end(board, event == TN_RUN_END, &failure) != TN_OK)
+        if (event == TN_RUN_END && settings_write_end(board, &failure) != TN_OK)
             warn(board, run, &failure);
         finish(board, run);
         return TN_OK;

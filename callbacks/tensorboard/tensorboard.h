@@ -32,7 +32,7 @@ int32_t tensorboard_ready(struct tensorboard *board, struct event_file *file, co
 /* Puts what is asked for of the run's config.ini into the files: all of it as text, and the `hparams`.
  * `error`: TN_INVALID when one of them is not there; else it could not be written. */
 tn_status settings_write(struct tensorboard *board, const struct tn_run *run, struct tn_error *error);
-/* How the run ended, for the page of hyper-parameters. */
-tn_status settings_write_end(struct tensorboard *board, int32_t in_order, struct tn_error *error);
+/* That the run is done, for the page of hyper-parameters. */
+tn_status settings_write_end(struct tensorboard *board, struct tn_error *error);
 
 #endif
