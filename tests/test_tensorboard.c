@@ -5,6 +5,7 @@
 
 #include "support/bundle.h"
 #include "tensorboard_rig.h"
+#include "train/experiment.h"
 
 /* ---- what Keras writes ---- */
 
@@ -192,6 +193,75 @@ START_TEST(histograms_count_the_weights)
 }
 END_TEST
 
+/* ---- a real run ---- */
+
+static const char experiment_text[] = "[experiment]\nname = small\nepochs = 2\n"
+                                      "[data]\ntarget_size = 16x16\nbatch_size = 8\n"
+                                      "[source:train]\ntype = shapes\ncount = 36\nclasses = 3\n"
+                                      "[source:validation]\ntype = shapes\ncount = 20\nclasses = 3\nseed = 9\n"
+                                      "[callback:board]\ntype = tensorboard\nhistogram_freq = 1\nupdate_freq = 2\n"
+                                      "[layer:conv]\ntype = conv2d\nfilters = 4\nkernel_size = 3\n"
+                                      "[layer:gap]\ntype = global_average_pooling2d\n"
+                                      "[layer:out]\ntype = dense\nunits = 3\nactivation = softmax\n";
+
+/* The histogram of the last epoch has the range of the weights that the network ends with. */
+static void assert_range(struct tn_experiment *experiment, const struct event *event, uint32_t parameter)
+{
+    const struct tn_parameter_info *info = tn_network_parameter(experiment->network, parameter);
+    size_t count = (size_t)tn_shape_elements(&info->shape);
+    float *values = calloc(count, sizeof *values), low = INFINITY, high = -INFINITY;
+    double counted = 0;
+    struct tn_error error = {.status = TN_OK};
+    ck_assert_int_eq(tn_network_read(experiment->network, parameter, -1, values, &error), TN_OK);
+    for (size_t i = 0; i < count; i++) {
+        low = fminf(low, values[i]);
+        high = fmaxf(high, values[i]);
+    }
+    for (size_t row = 0; row < 30; row++)
+        counted += event_number(event, 3 * row + 2);
+    ck_assert_double_eq(event_number(event, 0), low);
+    ck_assert_double_eq(event_number(event, 3 * 29 + 1), high);
+    ck_assert_double_eq(counted, (double)count);
+    free(values);
+}
+
+START_TEST(a_real_run_shows_its_numbers_and_weights)
+{
+    struct played place = {.folder = "/tmp/tenon-board-XXXXXX"};
+    struct tn_experiment *experiment = NULL;
+    struct tn_problems problems = {.items = NULL};
+    struct tn_train_request request = {.quiet = 1};
+    struct tn_train_result result;
+    struct tn_error error = {.status = TN_OK};
+    struct events events;
+    char command[128];
+    ck_assert_ptr_nonnull(mkdtemp(place.folder));
+    ck_assert_int_eq(chdir(place.folder), 0);
+    ck_assert_int_eq(tn_file_write("small.ini", experiment_text, sizeof experiment_text - 1, &error), TN_OK);
+    ck_assert_msg(tn_experiment_open("small.ini", NULL, 0, 0, &experiment, &problems) == TN_OK, "%s",
+                  problems.count ? problems.items[0].text : "no reason");
+    ck_assert_msg(tn_experiment_train(experiment, &request, &result, &error) == TN_OK, "%s", error.text);
+    read_events(&place, "runs/small/logs/train", 0, &events);
+    ck_assert_uint_eq(events.count, 1 + 1 + 5 * 2 + 2 * 3 + 2 * 4); /* version, text, batches, epochs, weights */
+    ck_assert(event_is(&events.items[1].tag, "configuration"));
+    (void)find_event(&events, "batch_loss", 10);
+    (void)find_event(&events, "epoch_accuracy", 1);
+    assert_range(experiment, find_event(&events, "conv/kernel/histogram", 1), 0);
+    assert_range(experiment, find_event(&events, "out/bias/histogram", 1), 3);
+    events_release(&events);
+    read_events(&place, "runs/small/logs/validation", 0, &events);
+    ck_assert_uint_eq(events.count, 1 + 2 * 4);
+    ck_assert_float_eq(event_scalar(find_event(&events, "epoch_accuracy", 0)),
+                       event_scalar(find_event(&events, "evaluation_accuracy_vs_iterations", 5)));
+    events_release(&events);
+    tn_experiment_close(&experiment);
+    tn_problems_release(&problems);
+    ck_assert_int_eq(chdir("/"), 0);
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", place.folder);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("tensorboard");
@@ -205,6 +275,7 @@ int main(void)
     tcase_add_test(tests, a_run_that_goes_on_writes_a_file_behind);
     tcase_add_test(tests, rates_are_written_when_asked_for);
     tcase_add_test(tests, histograms_count_the_weights);
+    tcase_add_test(tests, a_real_run_shows_its_numbers_and_weights);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
