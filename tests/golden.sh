@@ -15,20 +15,23 @@ for program in "$build"/bin/test_golden_*; do
     "$program" >"$said.one" 2>&1 || { failed=1; cat "$said.one"; }
     grep '^golden ' "$said.one" | tee -a "$said" || true
 done
-# This suite goes through its cases inside one test, which fails with the first of them.
-program=$build/bin/test_callbacks
-manifest=$fixtures/callbacks/manifest.txt
-if [ -x "$program" ] && [ -f "$manifest" ]; then
-    total=$(grep -c '^case ' "$manifest" || true)
-    count=$(grep -cE '^ *set op (EarlyStopping|ModelCheckpoint)$' "$manifest" || true)
+# Suites that go through their cases inside one test, which fails with the first of them: group, program, lines of the
+# manifest that are cases, those of them that are covered.
+inside_one_test() {
+    local group=$1 program=$build/bin/$2 manifest=$fixtures/$1/manifest.txt total count
+    [ -x "$program" ] && [ -f "$manifest" ] || return 0
+    total=$(grep -cE "$3" "$manifest" || true)
+    count=$(grep -cE "$4" "$manifest" || true)
     if "$program" >"$said.one" 2>&1; then
-        printf 'golden %-20s %5d passed %5d failed %5d not covered yet\n' callbacks "$count" 0 $((total - count)) | tee -a "$said"
+        printf 'golden %-20s %5d passed %5d failed %5d not covered yet\n' "$group" "$count" 0 $((total - count)) | tee -a "$said"
     else
         failed=1
         cat "$said.one"
-        echo "golden callbacks: failed" | tee -a "$said"
+        echo "golden $group: failed" | tee -a "$said"
     fi
-fi
+}
+inside_one_test callbacks test_callbacks '^case ' '^ *set op (EarlyStopping|ModelCheckpoint)$'
+inside_one_test tensorboard test_tensorboard '^file ' '^file events.keras_(train|validation) '
 rm -f "$said.one"
 for folder in "$fixtures"/*/; do
     group=$(basename "$folder")

@@ -376,6 +376,18 @@ static tn_status fake_restore(const struct tn_run *run, struct tn_error *error)
 {
     return fake_of(run)->keeps ? TN_OK : tn_fail(error, TN_INVALID, "no weights were kept");
 }
+static tn_status fake_read(const struct tn_run *run, const struct tn_weights **weights, struct tn_error *error)
+{
+    static float values[3] = {-1, 0, NAN};
+    static struct tn_weight weight = {.name = "kernel", .shape = {2, {3, 1}}, .data = values};
+    static struct tn_weight_layer layers[2] = {{.name = "empty", .type_name = "flatten"},
+                                               {.name = "dense", .type_name = "dense", .weight_count = 1}};
+    static struct tn_weights all = {.size = sizeof all, .layer_count = 2, .layers = layers};
+    (void)run, (void)error;
+    layers[1].weights = &weight;
+    *weights = &all;
+    return TN_OK;
+}
 static void fake_say(const struct tn_run *run, int32_t level, const char *text)
 {
     fake_of(run)->said++;
@@ -461,7 +473,8 @@ void tn_check_callback(struct tn_checker *checker)
                                    .save_weights = fake_save,
                                    .keep_weights = fake_keep,
                                    .restore_weights = fake_restore,
-                                   .say = fake_say};
+                                   .say = fake_say,
+                                   .read_weights = fake_read};
         if (type->keeps_weights)
             (void)type->keeps_weights(instance->self);
         play(&fake, type, instance->self, ends[i], i == 2);

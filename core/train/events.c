@@ -116,6 +116,11 @@ static tn_status run_save_weights(const struct tn_run *run, const char *path, ui
     return tn_experiment_save_weights(loop->experiment, path, flags, run->step, run->learning_rate, error);
 }
 
+static tn_status run_read_weights(const struct tn_run *run, const struct tn_weights **weights, struct tn_error *error)
+{
+    return tn_experiment_read_weights(loop_of(run)->experiment, weights, error);
+}
+
 static tn_status run_keep_weights(const struct tn_run *run, struct tn_error *error)
 {
     tn_status status = tn_network_keep(loop_of(run)->experiment->network, error);
@@ -162,6 +167,7 @@ void tn_loop_bind_run(struct tn_loop *loop)
         .keep_weights = run_keep_weights,
         .restore_weights = run_restore_weights,
         .say = run_say,
+        .read_weights = run_read_weights,
     };
 }
 

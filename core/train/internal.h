@@ -84,6 +84,9 @@ int32_t tn_color_channels(int32_t color_mode);
 /* ---- weight_files.c ---- */
 /* Makes the host copy of the weights through which files are written. */
 tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct tn_error *error);
+/* Fills that copy with the weights as they are now. */
+tn_status tn_experiment_read_weights(struct tn_experiment *experiment, const struct tn_weights **weights,
+                                     struct tn_error *error);
 /* Opens the format that writes files of this name; TN_INVALID when there is none. */
 tn_status tn_weight_files_prepare(struct tn_experiment *experiment, const char *path, struct tn_error *error);
 void tn_weight_files_close(struct tn_experiment *experiment);

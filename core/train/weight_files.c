@@ -130,6 +130,16 @@ tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct 
     return status;
 }
 
+tn_status tn_experiment_read_weights(struct tn_experiment *experiment, const struct tn_weights **weights,
+                                     struct tn_error *error)
+{
+    tn_status status = tn_experiment_prepare_saving(experiment, error);
+    if (status == TN_OK)
+        status = tn_network_weights_fill(experiment->network, experiment->own->weights, error);
+    *weights = status == TN_OK ? experiment->own->weights : NULL;
+    return status;
+}
+
 uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment, uint64_t batch)
 {
     const struct tn_plan_report *report = tn_network_report(experiment->network);

@@ -164,6 +164,9 @@ struct tn_run {
     double images_per_second, input_wait;
     int32_t resumed,
         reserved; /* 1: goes on with a run that was cut off; files of it are there and to be gone on with */
+    /* The weights as they are now, without the optimizer's slots: a copy on the host that belongs to the core, must not
+     * be written to, and is valid until on() returns. */
+    tn_status (*read_weights)(const struct tn_run *run, const struct tn_weights **weights, struct tn_error *error);
 };
 
 enum { TN_CALLBACK_KEEPS_WEIGHTS = 1u /* may call keep_weights(): the plan counts that memory */ };

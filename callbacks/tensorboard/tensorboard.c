@@ -1,0 +1,298 @@
+/* tensorboard: event files for TensorBoard; Keras' TensorBoard, with its names, folders and steps: LOG_DIR/train and
+ * LOG_DIR/validation, epoch_loss … with the epoch (from 0) as step, batch_loss … with the optimizer steps of the run.
+ *
+ * A run that goes on writes new files behind the old ones; what it repeats lies on what is there already, since it
+ * repeats it exactly. Once training has begun no failure to write ends it: that is a warning, once, what waits is tried
+ * again at the end of each epoch, and what finds no room meanwhile is missing from the graphs.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "summary.h"
+#include "tensorboard.h"
+
+/* With values of batches: how long somebody who looks on may have to wait for them. */
+static const double flush_seconds = 10;
+
+static const struct tn_option tensorboard_options[] = {
+    TN_STRING(struct tensorboard, log_dir, "logs", "folder to write to; relative: in the run directory"),
+    TN_INT(struct tensorboard, histogram_freq, 0, 0, 1e9, "epochs between histograms of all weights; 0 = none"),
+    TN_STRING(struct tensorboard, update_freq, "epoch",
+              "epoch, or batch, or a number of batches: how often loss and metrics are written"),
+    TN_BOOL(struct tensorboard, write_steps_per_second, 0, "write how many steps were done in a second"),
+    TN_BOOL(struct tensorboard, throughput, 0,
+            "write images_per_second, and input_wait, the share of the time spent waiting for pictures"),
+    TN_BOOL(struct tensorboard, write_configuration, 1, "write the experiment with everything resolved, as text"),
+    TN_LIST(struct tensorboard, hparams, NULL,
+            "keys of the experiment for the page of hyper-parameters: data.batch_size, layer:hidden.units"),
+    TN_GONE("write_graph", "tenon plan shows the layers; there is no graph of TensorFlow to write"),
+    TN_GONE("write_images", "weights are not written as images; histogram_freq writes their histograms"),
+    TN_GONE("profile_batch", "tenon bench FILE says where the time goes"),
+    TN_GONE("embeddings_freq", "there are no embedding layers"),
+    TN_GONE("embeddings_metadata", "there are no embedding layers"),
+    TN_END,
+};
+
+static tn_status tensorboard_open(void *self, const struct tn_host *host, struct tn_error *error)
+{
+    struct tensorboard *board = self;
+    char *end = NULL;
+    board->host = host;
+    board->train.descriptor = board->validation.descriptor = board->session.descriptor = -1;
+    if (!board->log_dir || !*board->log_dir)
+        return tn_fail(error, TN_INVALID, "log_dir: is empty");
+    if (!board->update_freq || strcmp(board->update_freq, "epoch") == 0)
+        return TN_OK;
+    board->every = strcmp(board->update_freq, "batch") == 0 ? 1 : strtoll(board->update_freq, &end, 10);
+    if (board->every <= 0 || (end && *end))
+        return tn_fail(error, TN_INVALID, "update_freq: `%s` is neither `epoch` nor `batch` nor a number of batches",
+                       board->update_freq);
+    return TN_OK;
+}
+
+/* ---- failures ---- */
+
+static void warn(struct tensorboard *board, const struct tn_run *run, const struct tn_error *error)
+{
+    char text[sizeof error->text + 160];
+    if (board->warned)
+        return;
+    board->warned = 1;
+    (void)snprintf(text, sizeof text, "%s; training goes on, and TensorBoard's graphs may miss some of it",
+                   error->text);
+    run->say(run, TN_LOG_WARNING, text);
+}
+
+/* The files are opened when there is something to write. */
+int32_t tensorboard_ready(struct tensorboard *board, struct event_file *file, const struct tn_run *run)
+{
+    struct tn_error error;
+    char folder[1024];
+    if (file->descriptor >= 0)
+        return 1;
+    (void)snprintf(folder, sizeof folder, "%s%s", board->folder,
+                   file == &board->train        ? "/train"
+                   : file == &board->validation ? "/validation"
+                                                : "");
+    if (event_file_open(file, folder, &error) != TN_OK)
+        warn(board, run, &error);
+    return file->descriptor >= 0;
+}
+
+static void add(struct tensorboard *board, struct event_file *file, const struct tn_run *run)
+{
+    struct tn_error error;
+    if (event_file_add(file, &error) != TN_OK)
+        warn(board, run, &error);
+}
+
+static void flush(struct tensorboard *board, const struct tn_run *run)
+{
+    struct event_file *files[] = {&board->train, &board->validation, &board->session};
+    struct tn_error error;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (event_file_flush(files[i], &error) != TN_OK)
+            warn(board, run, &error);
+}
+
+/* Of an instance that is closed without an end of the run there is nobody to tell. */
+static void finish(struct tensorboard *board, const struct tn_run *run)
+{
+    struct event_file *files[] = {&board->train, &board->validation, &board->session};
+    struct tn_error error;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (event_file_close(files[i], &error) != TN_OK && run)
+            warn(board, run, &error);
+}
+
+/* ---- what is written ---- */
+
+static void scalar(struct tensorboard *board, struct event_file *file, const struct tn_run *run, const char *name,
+                   uint64_t step, double value)
+{
+    summary_scalar(&file->event, name, step, value);
+    add(board, file, run);
+}
+
+/* PREFIX, the name without its first `skip` letters, SUFFIX. */
+static void logged(struct tensorboard *board, struct event_file *file, const struct tn_run *run, const char *prefix,
+                   const struct tn_log_value *value, size_t skip, const char *suffix, uint64_t step)
+{
+    char tag[512];
+    (void)snprintf(tag, sizeof tag, "%s%s%s", prefix, value->name + skip, suffix);
+    scalar(board, file, run, tag, step, value->value);
+}
+
+static int32_t is_validation(const struct tn_log_value *value)
+{
+    return strncmp(value->name, "val_", 4) == 0;
+}
+
+static void write_train(struct tensorboard *board, const struct tn_run *run)
+{
+    struct event_file *file = &board->train;
+    uint64_t epoch = (uint64_t)run->epoch;
+    double seconds = steady_seconds() - board->epoch_began;
+    if (!tensorboard_ready(board, file, run))
+        return;
+    for (uint32_t i = 0; i < run->log_count; i++)
+        if (!is_validation(&run->logs[i]) && strcmp(run->logs[i].name, "learning_rate") != 0)
+            logged(board, file, run, "epoch_", &run->logs[i], 0, "", epoch);
+    scalar(board, file, run, "epoch_learning_rate", epoch, run->learning_rate);
+    if (board->write_steps_per_second && seconds > 0)
+        scalar(board, file, run, "epoch_steps_per_second", epoch, (double)(run->step - board->epoch_step) / seconds);
+    if (board->throughput && run->size >= offsetof(struct tn_run, input_wait) + sizeof run->input_wait &&
+        run->images_per_second > 0) {
+        scalar(board, file, run, "epoch_images_per_second", epoch, run->images_per_second);
+        scalar(board, file, run, "epoch_input_wait", epoch, run->input_wait);
+    }
+}
+
+static void write_validation(struct tensorboard *board, const struct tn_run *run)
+{
+    struct event_file *file = &board->validation;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->log_count; i++)
+        count += is_validation(&run->logs[i]) != 0;
+    if (count == 0 || !tensorboard_ready(board, file, run))
+        return;
+    for (uint32_t i = 0; i < run->log_count; i++)
+        if (is_validation(&run->logs[i]))
+            logged(board, file, run, "evaluation_", &run->logs[i], 4, "_vs_iterations", run->step);
+    for (uint32_t i = 0; i < run->log_count; i++)
+        if (is_validation(&run->logs[i]))
+            logged(board, file, run, "epoch_", &run->logs[i], 4, "", (uint64_t)run->epoch);
+}
+
+static uint64_t elements(const struct tn_shape *shape)
+{
+    uint64_t count = 1;
+    for (int32_t i = 0; i < shape->rank; i++)
+        count *= (uint64_t)shape->dims[i];
+    return count;
+}
+
+static tn_status write_histograms(struct tensorboard *board, const struct tn_run *run, struct tn_error *error)
+{
+    const struct tn_weights *weights = NULL;
+    tn_status status;
+    char tag[512];
+    if (run->size < offsetof(struct tn_run, read_weights) + sizeof run->read_weights || !run->read_weights)
+        return tn_fail(error, TN_UNSUPPORTED, "histogram_freq: this tenon does not show weights to callbacks");
+    status = run->read_weights(run, &weights, error);
+    if (status != TN_OK || !tensorboard_ready(board, &board->train, run))
+        return status;
+    for (uint32_t i = 0; i < weights->layer_count; i++)
+        for (uint32_t k = 0; k < weights->layers[i].weight_count; k++) {
+            const struct tn_weight *weight = &weights->layers[i].weights[k];
+            (void)snprintf(tag, sizeof tag, "%s/%s/histogram", weights->layers[i].name, weight->name);
+            summary_histogram(&board->train.event, tag, (uint64_t)run->epoch, weight->data, elements(&weight->shape));
+            add(board, &board->train, run);
+        }
+    return TN_OK;
+}
+
+/* ---- events ---- */
+
+/* 0: the run cannot begin. */
+static int32_t open_first(struct tensorboard *board, const struct tn_run *run, struct tn_error *error)
+{
+    struct event_file *file = &board->train;
+    char folder[1024];
+    (void)snprintf(folder, sizeof folder, "%s/train", board->folder);
+    if (event_file_open(file, folder, error) == TN_OK)
+        return 1;
+    if (file->descriptor < 0 && file->reason != ENOSPC && file->reason != EDQUOT)
+        return 0;
+    warn(board, run, error);
+    return 1;
+}
+
+/* What is wrong with the folder or the options is said now, and ends the run; only for want of room it begins without.
+ */
+static tn_status run_begin(struct tensorboard *board, const struct tn_run *run, struct tn_error *error)
+{
+    int32_t absolute = board->log_dir[0] == '/';
+    struct tn_error failure = {.status = TN_OK};
+    int length = snprintf(board->folder, sizeof board->folder, "%s%s%s", absolute ? "" : run->directory,
+                          absolute ? "" : "/", board->log_dir);
+    finish(board, NULL);
+    board->warned = 0;
+    if (length < 0 || (size_t)length >= sizeof board->folder)
+        return tn_fail(error, TN_INVALID, "log_dir: %s in %s is too long", board->log_dir, run->directory);
+    if (!open_first(board, run, &failure) || settings_write(board, run, &failure) == TN_INVALID)
+        return tn_fail(error, failure.status, "%s", failure.text);
+    if (failure.status != TN_OK)
+        warn(board, run, &failure);
+    return TN_OK;
+}
+
+static void batch_end(struct tensorboard *board, const struct tn_run *run)
+{
+    double now;
+    if (board->every == 0 || run->step % (uint64_t)board->every != 0 || !tensorboard_ready(board, &board->train, run))
+        return;
+    now = steady_seconds();
+    if (board->write_steps_per_second && now > board->batch_began)
+        scalar(board, &board->train, run, "batch_steps_per_second", run->step, 1 / (now - board->batch_began));
+    for (uint32_t i = 0; i < run->log_count; i++)
+        logged(board, &board->train, run, "batch_", &run->logs[i], 0, "", run->step);
+    if (now - board->train.flushed > flush_seconds)
+        flush(board, run);
+}
+
+static tn_status epoch_end(struct tensorboard *board, const struct tn_run *run, struct tn_error *error)
+{
+    tn_status status = TN_OK;
+    write_validation(board, run);
+    write_train(board, run);
+    if (board->histogram_freq && run->epoch % board->histogram_freq == 0)
+        status = write_histograms(board, run, error);
+    flush(board, run);
+    return status;
+}
+
+static tn_status tensorboard_on(void *self, int32_t event, const struct tn_run *run, struct tn_error *error)
+{
+    struct tensorboard *board = self;
+    struct tn_error failure;
+    switch (event) {
+    case TN_RUN_BEGIN:
+        return run_begin(board, run, error);
+    case TN_EPOCH_BEGIN:
+        board->epoch_began = steady_seconds();
+        board->epoch_step = run->step;
+        return TN_OK;
+    case TN_BATCH_BEGIN:
+        if (board->write_steps_per_second)
+            board->batch_began = steady_seconds();
+        return TN_OK;
+    case TN_BATCH_END:
+        batch_end(board, run);
+        return TN_OK;
+    case TN_EPOCH_END:
+        return epoch_end(board, run, error);
+    case TN_RUN_END:
+    case TN_INTERRUPT:
+    case TN_RUN_ERROR:
+        if (event == TN_RUN_END && settings_write_end(board, &failure) != TN_OK)
+            warn(board, run, &failure);
+        finish(board, run);
+        return TN_OK;
+    default:
+        return TN_OK;
+    }
+}
+
+static void tensorboard_close(void *self)
+{
+    finish(self, NULL);
+}
+
+static const struct tn_callback tensorboard = {
+    TN_TYPE_WITH(TN_CALLBACK, "tensorboard", struct tensorboard, tensorboard_options,
+                 "write event files that TensorBoard shows", 0, tensorboard_open, tensorboard_close),
+    .on = tensorboard_on,
+};
+
+TN_PLUGIN("tenon.callbacks.tensorboard", "0.1.0", "Apache-2.0", &tensorboard.type);
