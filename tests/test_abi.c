@@ -311,6 +311,7 @@ static const struct {
     MEMBER(tn_run, say),
     MEMBER(tn_run, images_per_second),
     MEMBER(tn_run, input_wait),
+    MEMBER(tn_run, batch_loss),
     STRUCT(tn_callback),
     MEMBER(tn_callback, type),
     MEMBER(tn_callback, on),

@@ -161,9 +161,15 @@ struct tn_run {
     /* TN_EPOCH_END: how fast the training part of the epoch was, and which share of its time went into waiting for
      * pictures: 0 = the computation was the limit all the time. images_per_second 0 = unknown. */
     double images_per_second, input_wait;
+    /* TN_BATCH_END: mean loss of that batch alone; "loss" of the logs is the mean since the epoch began. */
+    double batch_loss;
 };
 
-enum { TN_CALLBACK_KEEPS_WEIGHTS = 1u /* may call keep_weights(): the plan counts that memory */ };
+enum {
+    TN_CALLBACK_KEEPS_WEIGHTS = 1u, /* may call keep_weights(): the plan counts that memory */
+    /* Calls set_learning_rate(): refused beside a schedule, and "learning_rate" is in the logs of an epoch. */
+    TN_CALLBACK_SETS_RATE = 2u,
+};
 
 struct tn_callback {
     struct tn_type type; /* flags: TN_CALLBACK_… */
