@@ -106,25 +106,34 @@ static void smooth(struct lr_finder *finder)
     }
 }
 
-/* The rate at which the loss falls most for a factor in the rate, and the one at which it is lowest. 0 = there is none:
- * the loss never falls. */
-static double find_steepest(const struct lr_finder *finder, double *lowest_at)
+struct finding {
+    double steepest;  /* rate at which the loss falls most for a factor in the rate; 0 = it never falls */
+    double lowest_at; /* rate at which it is lowest */
+    int32_t doubtful; /* it falls hardly more than the batches differ */
+};
+
+static void judge(const struct lr_finder *finder, struct finding *finding)
 {
     const struct sample *samples = finder->samples;
-    double steepest = 0, rate = 0;
-    int64_t skip = finder->count / 10 > 1 ? finder->count / 10 : 1, lowest = 0; /* the first ones are hardly smoothed */
+    int64_t width = finder->count / 20 > 1 ? finder->count / 20 : 1, lowest = 0;
+    double steepest = 0, noise = 0, keep = finder->smoothing, fall;
     for (int64_t i = 1; i < finder->count; i++)
         if (samples[i].smooth < samples[lowest].smooth)
             lowest = i;
-    *lowest_at = samples[lowest].rate;
-    for (int64_t i = skip; i < lowest; i++) {
-        double slope = samples[i + 1].smooth - samples[i - 1].smooth;
+    *finding = (struct finding){.lowest_at = samples[lowest].rate};
+    for (int64_t i = width; i + width < finder->count && i <= lowest; i++) {
+        double slope = samples[i + width].smooth - samples[i - width].smooth;
         if (slope < steepest) {
             steepest = slope;
-            rate = samples[i].rate;
+            finding->steepest = samples[i].rate;
         }
     }
-    return rate;
+    for (int64_t i = 0; i <= lowest; i++)
+        noise += (samples[i].loss - samples[i].smooth) * (samples[i].loss - samples[i].smooth);
+    /* Each smoothed value is the mean of about (1 + keep) / (1 - keep) batches. */
+    noise = sqrt(noise / (double)(lowest + 1) * (1 - keep) / (1 + keep));
+    fall = samples[0].smooth - samples[lowest].smooth;
+    finding->doubtful = fall < 4 * noise;
 }
 
 static tn_status write_curve(const struct lr_finder *finder, struct tn_error *error)
@@ -148,13 +157,19 @@ static tn_status write_curve(const struct lr_finder *finder, struct tn_error *er
 
 static void suggest(const struct lr_finder *finder, const struct tn_run *run)
 {
+    struct finding finding = {0};
     char text[1400];
-    double lowest_at = 0, steepest = finder->count > 4 ? find_steepest(finder, &lowest_at) : 0;
-    if (steepest > 0)
+    if (finder->count > 4)
+        judge(finder, &finding);
+    if (finding.steepest > 0)
         (void)snprintf(text, sizeof text,
                        "lr_finder: the loss falls fastest at learning_rate = %.2g; a tenth of the rate at which it is "
-                       "lowest is %.2g; the curve of %lld batches is in %s",
-                       steepest, lowest_at / 10, (long long)finder->count, finder->path);
+                       "lowest is %.2g%s; the curve of %lld batches is in %s",
+                       finding.steepest, finding.lowest_at / 10,
+                       finding.doubtful ? "; but it falls hardly more than the batches differ: give it more steps or "
+                                          "larger batches"
+                                        : "",
+                       (long long)finder->count, finder->path);
     else
         (void)snprintf(
             text, sizeof text,

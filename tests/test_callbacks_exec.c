@@ -212,7 +212,8 @@ START_TEST(nothing_leaks)
     (void)sigaddset(&some, SIGUSR1);
     (void)sigaddset(&some, SIGTERM);
     ck_assert_int_eq(pthread_sigmask(SIG_BLOCK, &some, &before), 0);
-    says("command = grep -E '^Sig(Blk|Ign)' /proc/self/status | grep -vc 0000000000000000$ || true\n", "0");
+    /* glibc's posix_spawn leaves its own two signals ignored (32 and 33), which nobody can send. */
+    says("command = grep -E '^Sig(Blk|Ign)' /proc/self/status | grep -vE '0{7}180{7}$|0{16}$' || echo none\n", "none");
     (void)snprintf(number, sizeof number, "command = test -e /proc/$$/fd/%d || echo closed\n", descriptor);
     says(number, "closed");
     ck_assert_int_eq(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
