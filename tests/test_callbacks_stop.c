@@ -212,6 +212,35 @@ START_TEST(only_own_files_are_removed)
 }
 END_TEST
 
+/* Where a link cannot be made (here its new name is taken by a folder) the best is saved once more. */
+START_TEST(a_copy_where_there_are_no_links)
+{
+    char folder[] = "/tmp/tenon-kept-XXXXXX", path[128], text[512];
+    struct made made;
+    struct fake fake;
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/best.weights.h5.new", folder);
+    ck_assert_int_eq(mkdir(path, 0777), 0);
+    (void)snprintf(
+        text, sizeof text,
+        "type = model_checkpoint\npath = %s/m-{epoch}-{loss:.2f}.weights.h5\nmonitor = loss\nlink_best = yes\n",
+        folder);
+    begin_case(&made, &fake, text, "loss");
+    epoch(&made, &fake, 0, "loss", 0.5);
+    epoch(&made, &fake, 1, "loss", 0.75);
+    ck_assert_uint_eq(fake.saved_count, 3);
+    (void)snprintf(text, sizeof text, "%s/m-1-0.50.weights.h5", folder);
+    ck_assert_str_eq(fake.saved[0], text);
+    (void)snprintf(text, sizeof text, "%s/best.weights.h5", folder);
+    ck_assert_str_eq(fake.saved[1], text);
+    (void)snprintf(text, sizeof text, "%s/m-2-0.75.weights.h5", folder);
+    ck_assert_str_eq(fake.saved[2], text);
+    unmake(&made);
+    ck_assert_int_eq(rmdir(path), 0);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("callbacks_stop");
@@ -225,6 +254,7 @@ int main(void)
     tcase_add_test(tests, a_limit_is_needed);
     tcase_add_test(tests, the_newest_and_the_best_stay);
     tcase_add_test(tests, only_own_files_are_removed);
+    tcase_add_test(tests, a_copy_where_there_are_no_links);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
