@@ -29,7 +29,9 @@ struct command {
     char text[500];
     size_t used;
     unsigned lines;
-    int32_t ended, over; /* over: the time limit has passed */
+    /* Asked now and then: 1 = end it before its time. NULL = never. */
+    int32_t (*give_up)(void *context);
+    int32_t ended, over, given_up; /* over: it was told to end */
     siginfo_t how;
 };
 
@@ -151,6 +153,10 @@ TN_UNUSED static void command_wait(struct command *command, double limit)
         command_look(command);
         if (command->ended)
             break;
+        if (!command->given_up && command->give_up && command->give_up(command->context)) {
+            command->given_up = 1;
+            until = command->over ? until : 0;
+        }
         if (command_now() > until) {
             (void)kill(-command->child, command->over ? SIGKILL : SIGTERM);
             until = command->over ? INFINITY : command_now() + grace;
@@ -170,17 +176,17 @@ TN_UNUSED static void command_wait(struct command *command, double limit)
 }
 
 /* Runs `text` for at most `limit` seconds (0 = without a limit). `failure` is "" when it ended well, else says how it
- * ended. */
-TN_UNUSED static void command_run(const char *text, char *const *environment, double limit,
-                                  void (*line)(void *context, const char *text), void *context, char *failure,
-                                  size_t bytes)
+ * ended. Returns 1 when it was given up. */
+TN_UNUSED static int32_t command_run(const char *text, char *const *environment, double limit,
+                                     void (*line)(void *context, const char *text), int32_t (*give_up)(void *context),
+                                     void *context, char *failure, size_t bytes)
 {
-    struct command command = {.output = -1, .line = line, .context = context};
+    struct command command = {.output = -1, .line = line, .give_up = give_up, .context = context};
     int ends[2], failed;
     failure[0] = '\0';
     if (pipe2(ends, O_CLOEXEC) != 0) {
         (void)snprintf(failure, bytes, "could not be started: %s", strerror(errno));
-        return;
+        return 0;
     }
     command.output = ends[0];
     failed = command_spawn(&command, ends[1], text, environment);
@@ -188,16 +194,19 @@ TN_UNUSED static void command_run(const char *text, char *const *environment, do
     if (failed || fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0) {
         (void)close(ends[0]);
         (void)snprintf(failure, bytes, "could not be started: %s", strerror(failed ? failed : errno));
-        return;
+        return 0;
     }
     command_wait(&command, limit);
-    if (command.over)
+    if (command.given_up && command.over)
+        (void)snprintf(failure, bytes, "was ended, for the run is to stop");
+    else if (command.over)
         (void)snprintf(failure, bytes, "was ended after %g s (time_limit)", limit);
     else if (command.how.si_code != CLD_EXITED)
         (void)snprintf(failure, bytes, "was ended by signal %d (%s)", command.how.si_status,
                        strsignal(command.how.si_status));
     else if (command.how.si_status != 0)
         (void)snprintf(failure, bytes, "ended with status %d", command.how.si_status);
+    return command.given_up;
 }
 
 #endif

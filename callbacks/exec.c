@@ -162,24 +162,32 @@ static void say_line(void *context, const char *text)
     run->say(run, TN_LOG_INFO, text);
 }
 
+static int32_t is_to_stop(void *context)
+{
+    const struct tn_run *run = context;
+    return run->size >= offsetof(struct tn_run, asked_to_stop) + sizeof run->asked_to_stop && run->asked_to_stop &&
+           run->asked_to_stop(run);
+}
+
 static tn_status exec_on(void *self, int32_t event, const struct tn_run *run, struct tn_error *error)
 {
     const struct exec *exec = self;
     struct environment environment;
     char failure[160], text[512];
+    int32_t last = event == TN_INTERRUPT || event == TN_RUN_ERROR, given_up;
     tn_status status;
     if (event <= 0 || event >= 32 || !(exec->events & 1u << event))
         return TN_OK;
     status = make_environment(&environment, event, run, error);
     if (status != TN_OK)
         return status;
-    command_run(exec->command, environment.items, exec->time_limit, say_line, (void *)(uintptr_t)run, failure,
-                sizeof failure);
+    given_up = command_run(exec->command, environment.items, exec->time_limit, say_line, last ? NULL : is_to_stop,
+                           (void *)(uintptr_t)run, failure, sizeof failure);
     release(&environment);
     if (!failure[0])
         return TN_OK;
     /* A run that ends otherwise has better things to say, and to save. */
-    if (exec->on_error == ON_ERROR_FAIL && event != TN_INTERRUPT && event != TN_RUN_ERROR)
+    if (exec->on_error == ON_ERROR_FAIL && !last && !given_up)
         return tn_fail(error, TN_FAILED, "on %s: the command `%.200s` %s", event_name(event), exec->command, failure);
     (void)snprintf(text, sizeof text, "exec: on %s: the command `%.200s` %s", event_name(event), exec->command,
                    failure);

@@ -23,6 +23,7 @@ struct fake {
     unsigned said_count;
     int32_t stopped, kept_epoch, weights_epoch; /* whose weights the model has */
     int32_t kept_count, restored_count;
+    int32_t asked; /* how often whether to stop */
     char reason[256];
 };
 

@@ -264,6 +264,33 @@ START_TEST(threads_go_on_beside_it)
 }
 END_TEST
 
+static int32_t soon(const struct tn_run *run)
+{
+    return ++fake_of(run)->asked > 3;
+}
+
+/* A signal that asks the run to stop does not wait for the command, which is no failure then. */
+START_TEST(a_run_that_is_to_stop_does_not_wait)
+{
+    struct made made;
+    struct fake fake;
+    struct tn_error error = {.status = TN_OK};
+    double begin = now();
+    ck_assert_int_eq(make(&made, "type = exec\ncommand = sleep 30\non_error = fail\non = epoch_end, interrupt\n"
+                                 "time_limit = 1s\n"),
+                     TN_OK);
+    fake_begin(&fake, "/tmp");
+    fake.run.asked_to_stop = soon;
+    ck_assert_int_eq(tell(&made, &fake, TN_EPOCH_END, &error), TN_OK);
+    ck_assert(now() - begin < 0.9);
+    ck_assert_uint_eq(fake.said_count, 1);
+    ck_assert_msg(strstr(fake.said[0], "was ended, for the run is to stop") != NULL, "%s", fake.said[0]);
+    ck_assert_int_eq(tell(&made, &fake, TN_INTERRUPT, &error), TN_OK); /* this one has its time */
+    ck_assert_msg(strstr(fake.said[1], "was ended after 1 s") != NULL, "%s", fake.said[1]);
+    unmake(&made);
+}
+END_TEST
+
 static void refused_section(const char *keys, const char *part)
 {
     struct made made;
@@ -300,6 +327,7 @@ int main(void)
     tcase_add_test(tests, nothing_leaks);
     tcase_add_test(tests, an_ignored_sigchld);
     tcase_add_test(tests, threads_go_on_beside_it);
+    tcase_add_test(tests, a_run_that_is_to_stop_does_not_wait);
     tcase_add_test(tests, wrong_sections_are_refused);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);

@@ -135,6 +135,12 @@ static tn_status run_restore_weights(const struct tn_run *run, struct tn_error *
     return tn_network_restore(loop_of(run)->experiment->network, error);
 }
 
+static int32_t run_asked_to_stop(const struct tn_run *run)
+{
+    const struct tn_train_request *request = loop_of(run)->request;
+    return request->stop && *request->stop;
+}
+
 static void run_say(const struct tn_run *run, int32_t level, const char *text)
 {
     tn_loop_say(loop_of(run), level, text);
@@ -169,6 +175,7 @@ void tn_loop_bind_run(struct tn_loop *loop)
         .keep_weights = run_keep_weights,
         .restore_weights = run_restore_weights,
         .say = run_say,
+        .asked_to_stop = run_asked_to_stop,
     };
 }
 

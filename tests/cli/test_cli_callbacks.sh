@@ -75,6 +75,17 @@ run train exec.ini --fresh callback:tell.command='exit 9' callback:tell.on_error
 expect 1
 says "[callback:tell]: on run_begin: the command \`exit 9\` ended with status 9"
 
+# A signal does not wait for the command.
+"$tenon" train exec.ini --fresh callback:tell.command='sleep 30' callback:tell.on=run_begin >both 2>&1 </dev/null &
+sleep 1
+kill -TERM $!
+begin=$(date +%s%N)
+wait $!
+status=$?
+expect 75
+check "at once" [ $(($(date +%s%N) - begin)) -lt 2000000000 ]
+says "the command \`sleep 30\` was ended, for the run is to stop"
+
 # ---- lr_finder: weights are what they were ----
 experiment finder '[callback:finder]' 'type = lr_finder' 'steps = 60' '[callback:checkpoint]' 'type = model_checkpoint' \
     'path = after.h5' 'save_weights_only = yes'

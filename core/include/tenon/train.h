@@ -163,6 +163,8 @@ struct tn_run {
     double images_per_second, input_wait;
     /* TN_BATCH_END: mean loss of that batch alone; "loss" of the logs is the mean since the epoch began. */
     double batch_loss;
+    /* 1 when a signal has asked to stop: what takes long should come to an end. */
+    int32_t (*asked_to_stop)(const struct tn_run *run);
 };
 
 enum {
