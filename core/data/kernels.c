@@ -101,7 +101,7 @@ void tn_kernel_point(const struct tn_kernel *kernel, void *out, double y, double
         y = floor(to_nearest(y)), x = floor(to_nearest(x));
     y = !(y > 0) ? 0 : y > bottom ? bottom : y; /* NaN becomes 0 */
     x = !(x > 0) ? 0 : x > right ? right : x;
-    int64_t fixed_y = fixed(y), fixed_x = fixed(x);
+    int64_t fixed_y = (int64_t)(y * 0x1p32 + 0.5), fixed_x = (int64_t)(x * 0x1p32 + 0.5); /* as fixed(): not below 0 */
     size_t upper = (size_t)(fixed_y >> 32), left = (size_t)(fixed_x >> 32);
     size_t at = upper * row + left * channels;
     size_t down_step = upper + 1 < (size_t)in->height ? row : 0;
@@ -329,6 +329,66 @@ __attribute__((target("avx2"))) static void copy_to_floats_avx2(const struct tn_
 }
 #endif
 
+#if defined(HAVE_AVX2_KERNEL)
+/* The same sums, two pixels at a time. */
+__attribute__((target("avx512f,avx2"))) static inline __m512 load_corners_avx512(const unsigned char *upper, size_t row)
+{
+    __m128i above = _mm_loadl_epi64((const __m128i *)(const void *)upper);
+    __m128i below = _mm_loadl_epi64((const __m128i *)(const void *)(upper + row));
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_unpacklo_epi64(above, below)));
+}
+
+/* fraction() of the next sixteen positions; their upper halves do not matter. */
+__attribute__((target("avx512f,avx512vl,avx2"))) static inline void fractions_avx512(float out[16], int64_t position,
+                                                                                     int64_t step)
+{
+    const __m512i count = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    __m512i low = _mm512_add_epi32(_mm512_set1_epi32((int32_t)(uint32_t)position),
+                                   _mm512_mullo_epi32(count, _mm512_set1_epi32((int32_t)(uint32_t)step)));
+    _mm512_storeu_ps(out, _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32(low, 8)), _mm512_set1_ps(0x1p-24f)));
+}
+
+__attribute__((target("avx512f,avx512vl,avx2"))) static void
+walk_to_floats_avx512(const struct tn_kernel *kernel, void *out, const struct tn_walk *walk)
+{
+    const unsigned char *pixels = kernel->in->pixels;
+    const size_t row = (size_t)kernel->in->width * 4;
+    const __m256 scale = _mm256_broadcast_ps((const __m128 *)(const void *)kernel->scale.scale);
+    const __m256 shift = _mm256_broadcast_ps((const __m128 *)(const void *)kernel->scale.shift);
+    int64_t y = fixed(walk->y), x = fixed(walk->x);
+    int64_t step_y = walk->count > 1 ? fixed(walk->step_y) : 0, step_x = walk->count > 1 ? fixed(walk->step_x) : 0;
+    float *write = out, across[16], down[16];
+    int32_t i = 0, pairs = walk->count - (walk->ends_row ? 1 : 0);
+    for (; i + 2 <= pairs; i += 2, write += 6) {
+        int32_t k = i % 16;
+        if (k == 0) {
+            fractions_avx512(across, x, step_x);
+            fractions_avx512(down, y, step_y);
+        }
+        __m512 a = load_corners_avx512(pixels + (size_t)(y >> 32) * row + (size_t)(x >> 32) * 4, row);
+        y += step_y, x += step_x;
+        __m512 b = load_corners_avx512(pixels + (size_t)(y >> 32) * row + (size_t)(x >> 32) * 4, row);
+        y += step_y, x += step_x;
+        /* lanes: upper left, upper right, lower left, lower right -> upper and lower of a, of b */
+        __m512 left = _mm512_shuffle_f32x4(a, b, 0x88), right = _mm512_shuffle_f32x4(a, b, 0xDD);
+        __m512 share = _mm512_mask_broadcastss_ps(_mm512_set1_ps(across[k]), 0xFF00, _mm_load_ss(&across[k + 1]));
+        left = _mm512_add_ps(left, _mm512_mul_ps(_mm512_sub_ps(right, left), share));
+        left = _mm512_shuffle_f32x4(left, left, 0xD8);
+        __m256 top = _mm512_castps512_ps256(left);
+        __m256 bottom = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(left), 1));
+        __m256 part = _mm256_mask_broadcastss_ps(_mm256_set1_ps(down[k]), 0xF0, _mm_load_ss(&down[k + 1]));
+        __m256 value = _mm256_add_ps(top, _mm256_mul_ps(_mm256_sub_ps(bottom, top), part));
+        value = _mm256_add_ps(_mm256_mul_ps(value, scale), shift);
+        _mm_storeu_ps(write, _mm256_castps256_ps128(value));
+        _mm_storeu_ps(write + 3, _mm256_extractf128_ps(value, 1));
+    }
+    const struct tn_walk rest = {(double)y * 0x1p-32, (double)x * 0x1p-32, walk->step_y,
+                                 walk->step_x,        walk->count - i,     walk->ends_row};
+    if (rest.count > 0)
+        walk_to_floats_avx2(kernel, write, &rest);
+}
+#endif
+
 static void walk_to_bytes(const struct tn_kernel *kernel, void *out, const struct tn_walk *walk)
 {
     walk_four_bytes(kernel, out, walk, true);
@@ -359,6 +419,8 @@ struct tn_kernel tn_kernel_choose(const struct tn_image *in, int32_t channels, i
 #if defined(HAVE_AVX2_KERNEL)
         if (pixel_type == TN_PIXEL_F32 && __builtin_cpu_supports("avx2"))
             kernel.walk = walk_to_floats_avx2;
+        if (pixel_type == TN_PIXEL_F32 && channels == 3 && __builtin_cpu_supports("avx512vl"))
+            kernel.walk = walk_to_floats_avx512;
 #endif
     }
 #endif

@@ -44,6 +44,7 @@ void stage_arrange(struct stage *stage, const uint64_t *files, uint64_t count)
         }
     stage->stale = 1;
     stage->idle = 0;
+    stage->moves++;
     pthread_cond_broadcast(&stage->moved);
     pthread_mutex_unlock(&stage->mutex);
 }
@@ -57,6 +58,7 @@ static void come_to(struct stage *stage, const struct entry *entry)
     if (entry->position < stage->needed && entry->position + 1 > stage->progress) {
         stage->progress = entry->position + 1;
         stage->idle = 0;
+        stage->moves++;
         pthread_cond_broadcast(&stage->moved);
     }
     pthread_mutex_unlock(&stage->mutex);
@@ -216,6 +218,7 @@ void stage_close(struct stage *stage)
         return;
     pthread_mutex_lock(&stage->mutex);
     atomic_store(&stage->quit, 1);
+    stage->moves++;
     pthread_cond_broadcast(&stage->moved);
     pthread_mutex_unlock(&stage->mutex);
     pthread_join(stage->thread, NULL);

@@ -39,6 +39,7 @@ struct stage {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t moved;
+    uint64_t moves; /* how often it was signalled */
 };
 
 /* All with the mutex held: */

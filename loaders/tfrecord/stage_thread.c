@@ -221,12 +221,13 @@ void *stage_main(void *argument)
     struct stage *stage = argument;
     pthread_mutex_lock(&stage->mutex);
     while (!atomic_load(&stage->quit)) {
+        uint64_t seen = stage->moves;
         if (stage->stale)
             stage_look_through(stage);
         struct entry *entry = stage->stopped ? NULL : choose(stage);
         if (entry) {
             copy(stage, entry);
-        } else if (!stage->stale) {
+        } else if (!stage->stale && stage->moves == seen) { /* looking and choosing let go of the mutex at times */
             stage->idle = 1;
             pthread_cond_wait(&stage->moved, &stage->mutex);
             stage->idle = 0;

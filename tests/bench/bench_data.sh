@@ -12,9 +12,10 @@ rounds=${2:-2}
 peers=${TENON_PEERS:-$HOME/.cache/tenon-peers}
 scripts=${TENON_PEER_SCRIPTS:-../shared/bench}
 photos=${TENON_PHOTOS500:-$HOME/.cache/tenon-photos500}
-shim=$(find "$(realpath "$1")" -name libfaulty_storage.so | head -1)
 log=$(mktemp)
-trap 'rm -f "$log" "$log.ini"' EXIT
+trap 'rm -f "$log" "$log.ini" "$log.so"' EXIT
+shim=$log.so
+cc -shared -fPIC -O1 -D_GNU_SOURCE -o "$shim" tests/support/faulty_storage.c -ldl
 
 if [ ! -x "$peers/bin/python" ] || [ ! -f "$scripts/load_peers.py" ]; then
     echo "bench-data: no peers ($peers, $scripts), and no pictures without them"
@@ -51,6 +52,10 @@ sed -e "s|^type = directory|type = tfrecord|" -e "s|^path = .*|files = $slow/par
 run_slow() { # DELAY
     LD_PRELOAD=$shim FAULTY_UNDER=$slow FAULTY_DELAY=$1 pipeline 0 1 "$log.ini" data.io_threads=32
 }
+run_peer() {
+    taskset -c 0 "$peers/bin/python" "$scripts/load_peers.py" "$1" "$photos" 1 2>/dev/null |
+        sed -n 's/.* \([0-9.]*\) img\/s$/\1/p' | tail -1
+}
 best() {
     awk -v who="$1" '$1 == who && $2 > best { best = $2 } END { printf "%.0f", best }' "$log"
 }
@@ -66,7 +71,7 @@ for ((round = 1; round <= rounds; round++)); do
     echo "records $(run_records)" >>"$log"
     echo "records-sequential $(run_records source:train.io=sequential)" >>"$log"
     echo "cached $(run_tenon 1 data.cache=memory)" >>"$log"
-    [ -z "$shim" ] || for delay in 0 20; do echo "slow-$delay $(run_slow $delay)" >>"$log"; done
+    for delay in 0 20; do echo "slow-$delay $(run_slow $delay)" >>"$log"; done
 done
 mine=$(best tenon)
 echo "tenon, one worker: $mine img/s"
@@ -81,4 +86,4 @@ ratio() { # TEXT A B
 ratio "TFRecords of 150x150, tenon and tf.data" records peer-records
 ratio "TFRecords of 150x150 in sequence and at random" records-sequential records
 ratio "with a cache in memory and without" cached tenon
-[ -z "$shim" ] || ratio "32 threads read ahead, 20 ms and 0 ms for each open and read" slow-20 slow-0
+ratio "32 threads read ahead, 20 ms and 0 ms for each open and read" slow-20 slow-0
