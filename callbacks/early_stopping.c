@@ -49,19 +49,6 @@ static tn_status run_begin(struct early_stopping *stopping, const struct tn_run 
     return run->log_count ? monitor_settle(&stopping->watch, run, error) : TN_OK;
 }
 
-static void warn_missing(struct early_stopping *stopping, const struct tn_run *run)
-{
-    char text[768], known[512];
-    if (stopping->watch.warned)
-        return;
-    stopping->watch.warned = 1;
-    monitor_list(run, known, sizeof known);
-    (void)snprintf(text, sizeof text,
-                   "Early stopping conditioned on metric `%s` which is not available. Available metrics are: %s",
-                   stopping->monitor, known);
-    run->say(run, TN_LOG_WARNING, text);
-}
-
 static tn_status keep(struct early_stopping *stopping, const struct tn_run *run, struct tn_error *error)
 {
     tn_status status = run->keep_weights(run, error);
@@ -79,7 +66,7 @@ static tn_status epoch_end(struct early_stopping *stopping, const struct tn_run 
     if (status != TN_OK)
         return status;
     if (!value) {
-        warn_missing(stopping, run);
+        monitor_warn_missing(watch, run, "Early stopping");
         return TN_OK;
     }
     if (run->epoch < stopping->start_from_epoch)

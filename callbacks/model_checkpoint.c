@@ -1,7 +1,8 @@
 /* model_checkpoint: writes the weights after epochs, or after batches, or when they are the best so far; Keras'
- * ModelCheckpoint.
+ * ModelCheckpoint, and beyond it: how many files stay, and a link to the best one.
  */
 #include "filename.h"
+#include "kept.h"
 
 struct model_checkpoint {
     const char *path, *filepath;
@@ -9,11 +10,14 @@ struct model_checkpoint {
     int32_t verbose, save_best_only, save_weights_only, mode;
     const char *save_freq;
     struct tn_numbers initial_value_threshold;
+    int64_t keep;
+    int32_t link_best;
     /* state */
     const char *template_; /* path or filepath */
     int64_t every;         /* batches; 0 = at the end of an epoch */
     int64_t batches_since; /* the last save, counted across epochs */
     struct monitor watch;
+    struct kept kept;
 };
 
 static const struct tn_option model_checkpoint_options[] = {
@@ -28,8 +32,19 @@ static const struct tn_option model_checkpoint_options[] = {
     TN_STRING(struct model_checkpoint, save_freq, "epoch", "epoch, or a number of batches"),
     TN_NUMBERS(struct model_checkpoint, initial_value_threshold, NULL, -TN_ANY, TN_ANY,
                "value that the first saved weights have to beat"),
+    TN_INT(struct model_checkpoint, keep, 0, 0, 1000,
+           "the newest files that stay, older ones that this run wrote are removed; 0 = all"),
+    TN_BOOL(struct model_checkpoint, link_best, 0,
+            "beside the files a link best.h5 (or what they end with) to the best of them, which then stays too"),
     TN_END,
 };
+
+/* The link is beside the files: placeholders are in the name and not in the folder. */
+static int32_t can_link(const struct model_checkpoint *checkpoint)
+{
+    const char *slash = strrchr(checkpoint->template_, '/'), *first = strchr(checkpoint->template_, '{');
+    return first && (!slash || first > slash);
+}
 
 static tn_status model_checkpoint_open(void *self, const struct tn_host *host, struct tn_error *error)
 {
@@ -48,6 +63,16 @@ static tn_status model_checkpoint_open(void *self, const struct tn_host *host, s
                            checkpoint->save_freq);
         checkpoint->every = every;
     }
+    if (checkpoint->every && checkpoint->save_best_only && strncmp(checkpoint->monitor, "val_", 4) == 0)
+        return tn_fail(error, TN_INVALID,
+                       "save_freq: after %lld batches there is no %s yet, which save_best_only watches: watch a value "
+                       "of training, or save_freq = epoch",
+                       (long long)checkpoint->every, checkpoint->monitor);
+    if (checkpoint->link_best && !can_link(checkpoint))
+        return tn_fail(error, TN_INVALID,
+                       "link_best: %s is always the same file, or each goes into a folder of its own: give a file name "
+                       "with a placeholder, such as model_{epoch:02d}.h5",
+                       checkpoint->template_);
     return monitor_single(&checkpoint->initial_value_threshold, "initial_value_threshold", error);
 }
 
@@ -68,6 +93,9 @@ static tn_status run_begin(struct model_checkpoint *checkpoint, const struct tn_
 {
     char path[1024];
     tn_status status;
+    status = kept_begin(&checkpoint->kept, checkpoint->keep, error);
+    if (status != TN_OK)
+        return status;
     checkpoint->batches_since = 0;
     checkpoint->watch =
         (struct monitor){.key = checkpoint->monitor, .mode = checkpoint->mode, .direction = TN_DIRECTION_UNKNOWN};
@@ -79,7 +107,7 @@ static tn_status run_begin(struct model_checkpoint *checkpoint, const struct tn_
         return TN_OK;
     /* What can be wrong with the name or the watched value is said now and not after the first epoch. A value that
      * exists only at the end of an epoch cannot be in the name of a file that is written in the middle of it. */
-    if (checkpoint->save_best_only) {
+    if (checkpoint->save_best_only || checkpoint->link_best) {
         status = monitor_settle(&checkpoint->watch, run, error);
         if (status != TN_OK)
             return status;
@@ -122,12 +150,59 @@ static int32_t should_save(struct model_checkpoint *checkpoint, const struct tn_
     return better;
 }
 
+/* "runs/x/checkpoints/best" + what the name ends with behind its last placeholder; 0 when that is no name. */
+static int32_t link_name(const struct model_checkpoint *checkpoint, const char *path, char link[KEPT_PATH])
+{
+    const char *end = strrchr(checkpoint->template_, '}'), *slash = strrchr(path, '/');
+    int folder = slash ? (int)(slash + 1 - path) : 0;
+    int length;
+    end = end ? strchr(end, '.') : NULL;
+    length = snprintf(link, KEPT_PATH, "%.*sbest%s", folder, path, end ? end : "");
+    return length > 0 && length < KEPT_PATH && strcmp(link, path) != 0;
+}
+
+/* Whether the file that was just written is the best so far; without save_best_only nobody has asked yet. */
+static int32_t is_best(struct model_checkpoint *checkpoint, const struct tn_run *run)
+{
+    const struct tn_log_value *value = monitor_find(run, checkpoint->monitor);
+    struct monitor *watch = &checkpoint->watch;
+    if (checkpoint->save_best_only)
+        return 1;
+    if (!value) {
+        monitor_warn_missing(watch, run, "link_best is");
+        return 0;
+    }
+    if (!monitor_improves(watch, value->value))
+        return 0;
+    watch->best = value->value;
+    watch->has_best = 1;
+    return 1;
+}
+
+/* The link comes before older files go: it never points at nothing. A folder without links (a mounted drive) gets a
+ * copy. */
+static tn_status written(struct model_checkpoint *checkpoint, const struct tn_run *run, const char *path,
+                         uint32_t flags, struct tn_error *error)
+{
+    struct kept *kept = &checkpoint->kept;
+    char link[KEPT_PATH];
+    tn_status status = TN_OK;
+    if (checkpoint->link_best && is_best(checkpoint, run) && link_name(checkpoint, path, link)) {
+        (void)snprintf(kept->best, sizeof kept->best, "%s", path);
+        if (!kept_link(path, link))
+            status = run->save_weights(run, link, flags, error);
+    }
+    kept_add(kept, run, path);
+    return status;
+}
+
 static tn_status save(struct model_checkpoint *checkpoint, const struct tn_run *run, struct tn_error *error)
 {
-    char path[1024], text[1400];
+    char path[KEPT_PATH], text[1400];
+    uint32_t flags = checkpoint->save_weights_only ? TN_FORMAT_WEIGHTS_ONLY : 0u;
     int32_t wanted;
     tn_status status = make_path(checkpoint, run, path, sizeof path, error);
-    if (status == TN_OK && checkpoint->save_best_only)
+    if (status == TN_OK && (checkpoint->save_best_only || checkpoint->link_best))
         status = monitor_settle(&checkpoint->watch, run, error);
     if (status != TN_OK)
         return status;
@@ -136,12 +211,12 @@ static tn_status save(struct model_checkpoint *checkpoint, const struct tn_run *
         run->say(run, TN_LOG_INFO, text);
     if (!wanted)
         return TN_OK;
-    status = run->save_weights(run, path, checkpoint->save_weights_only ? TN_FORMAT_WEIGHTS_ONLY : 0u, error);
+    status = run->save_weights(run, path, flags, error);
     if (status == TN_OK && checkpoint->verbose) {
         (void)snprintf(text, sizeof text, "Epoch %d: finished saving model to %s", run->epoch + 1, path);
         run->say(run, TN_LOG_INFO, text);
     }
-    return status;
+    return status == TN_OK ? written(checkpoint, run, path, flags, error) : status;
 }
 
 static tn_status model_checkpoint_on(void *self, int32_t event, const struct tn_run *run, struct tn_error *error)
@@ -162,6 +237,11 @@ static tn_status model_checkpoint_on(void *self, int32_t event, const struct tn_
     }
 }
 
+static void model_checkpoint_close(void *self)
+{
+    kept_release(&((struct model_checkpoint *)self)->kept);
+}
+
 static const char *model_checkpoint_weight_file(const void *self)
 {
     return ((const struct model_checkpoint *)self)->template_;
@@ -179,7 +259,7 @@ static const struct tn_state_field model_checkpoint_state[] = {
 static const struct tn_callback model_checkpoint = {
     TN_TYPE_WITH(TN_CALLBACK, "model_checkpoint", struct model_checkpoint, model_checkpoint_options,
                  "write the weights after epochs or batches, or when they are the best so far", 0,
-                 model_checkpoint_open, NULL),
+                 model_checkpoint_open, model_checkpoint_close),
     .on = model_checkpoint_on,
     .state = model_checkpoint_state,
     .weight_file = model_checkpoint_weight_file,

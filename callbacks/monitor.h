@@ -86,6 +86,19 @@ TN_UNUSED static int32_t monitor_improves(const struct monitor *monitor, double 
     return !monitor->has_best || monitor_better(monitor, value, monitor->best);
 }
 
+/* Says once that the watched value is not logged. `what` is what hangs on it. */
+TN_UNUSED static void monitor_warn_missing(struct monitor *monitor, const struct tn_run *run, const char *what)
+{
+    char text[768], known[512];
+    if (monitor->warned)
+        return;
+    monitor->warned = 1;
+    monitor_list(run, known, sizeof known);
+    (void)snprintf(text, sizeof text, "%s conditioned on metric `%s` which is not available. Available metrics are: %s",
+                   what, monitor->key, known);
+    run->say(run, TN_LOG_WARNING, text);
+}
+
 /* The optional single number of a TN_NUMBERS option. */
 TN_UNUSED static tn_status monitor_single(const struct tn_numbers *numbers, const char *option, struct tn_error *error)
 {

@@ -30,7 +30,7 @@ inside_one_test() {
         echo "golden $group: failed" | tee -a "$said"
     fi
 }
-inside_one_test callbacks test_callbacks '^case ' '^ *set op (EarlyStopping|ModelCheckpoint)$'
+inside_one_test callbacks test_callbacks '^case ' '^ *set op (EarlyStopping|ModelCheckpoint|ReduceLROnPlateau)$'
 inside_one_test tensorboard test_tensorboard '^file ' '^file events.keras_(train|validation) '
 rm -f "$said.one"
 for folder in "$fixtures"/*/; do

@@ -312,6 +312,8 @@ static const struct {
     MEMBER(tn_run, images_per_second),
     MEMBER(tn_run, input_wait),
     MEMBER(tn_run, read_weights),
+    MEMBER(tn_run, batch_loss),
+    MEMBER(tn_run, asked_to_stop),
     STRUCT(tn_callback),
     MEMBER(tn_callback, type),
     MEMBER(tn_callback, on),

@@ -1,140 +1,9 @@
-/* test_callbacks.c: model_checkpoint, early_stopping and csv_logger against a run that is fed by hand, and against what
- * Keras did with the same series (fixtures/callbacks).
+/* test_callbacks.c: model_checkpoint, early_stopping, reduce_lr_on_plateau and csv_logger against a run that is fed by
+ * hand, and against what Keras did with the same series (fixtures/callbacks).
  */
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "registry/registry.h"
 #include "support/bundle.h"
 
-#include <check.h> /* after ours: it has a macro `fail` */
-
-/* ---- a run without a network ---- */
-
-struct fake {
-    struct tn_run run;
-    struct tn_log_value logs[8];
-    char saved[64][256];
-    unsigned saved_count, flags;
-    char said[64][512];
-    unsigned said_count;
-    int32_t stopped, kept_epoch, weights_epoch; /* whose weights the model has */
-    char reason[256];
-};
-
-static struct fake *fake_of(const struct tn_run *run)
-{
-    return run->core;
-}
-static void fake_stop(const struct tn_run *run, const char *reason)
-{
-    struct fake *fake = fake_of(run);
-    fake->stopped = 1;
-    (void)snprintf(fake->reason, sizeof fake->reason, "%s", reason);
-}
-static tn_status fake_save(const struct tn_run *run, const char *path, uint32_t flags, struct tn_error *error)
-{
-    struct fake *fake = fake_of(run);
-    (void)error;
-    ck_assert_uint_lt(fake->saved_count, 64);
-    (void)snprintf(fake->saved[fake->saved_count++], sizeof *fake->saved, "%s", path);
-    fake->flags = flags;
-    return TN_OK;
-}
-static tn_status fake_keep(const struct tn_run *run, struct tn_error *error)
-{
-    (void)error;
-    fake_of(run)->kept_epoch = run->epoch;
-    return TN_OK;
-}
-static tn_status fake_restore(const struct tn_run *run, struct tn_error *error)
-{
-    (void)error;
-    fake_of(run)->weights_epoch = fake_of(run)->kept_epoch;
-    return TN_OK;
-}
-static void fake_say(const struct tn_run *run, int32_t level, const char *text)
-{
-    struct fake *fake = fake_of(run);
-    (void)level;
-    ck_assert_uint_lt(fake->said_count, 64);
-    (void)snprintf(fake->said[fake->said_count++], sizeof *fake->said, "%s", text);
-}
-
-static void fake_begin(struct fake *fake, const char *directory)
-{
-    memset(fake, 0, sizeof *fake);
-    fake->kept_epoch = -1;
-    fake->run = (struct tn_run){.size = sizeof fake->run,
-                                .epochs = 100,
-                                .batches = 4,
-                                .logs = fake->logs,
-                                .directory = directory,
-                                .name = "test",
-                                .core = fake,
-                                .stop = fake_stop,
-                                .save_weights = fake_save,
-                                .keep_weights = fake_keep,
-                                .restore_weights = fake_restore,
-                                .say = fake_say};
-}
-
-static void fake_log(struct fake *fake, const char *name, double value, int32_t direction)
-{
-    fake->logs[fake->run.log_count++] = (struct tn_log_value){name, value, direction, 0};
-}
-
-/* ---- a callback made from the text of its section ---- */
-
-struct made {
-    struct tn_config *config;
-    struct tn_registry *registry;
-    struct tn_instance *instance;
-    struct tn_problems problems;
-};
-
-/* `keys`: lines of the section. */
-static tn_status make(struct made *made, const char *keys)
-{
-    char text[2048];
-    struct tn_error error = {.status = TN_OK};
-    tn_status status;
-    memset(made, 0, sizeof *made);
-    (void)snprintf(text, sizeof text, "[callback:c]\n%s", keys);
-    ck_assert_int_eq(tn_config_load_text(text, strlen(text), "test.ini", NULL, 0, &made->config, &made->problems),
-                     TN_OK);
-    ck_assert_int_eq(tn_registry_open(NULL, &made->registry, &error), TN_OK);
-    status = tn_instance_open(made->registry, TN_CALLBACK, NULL, tn_config_section(made->config, "callback", "c"), NULL,
-                              &made->instance, &made->problems);
-    return status;
-}
-
-static void unmake(struct made *made)
-{
-    tn_instance_close(&made->instance);
-    tn_registry_close(&made->registry);
-    tn_config_close(&made->config);
-    tn_problems_release(&made->problems);
-}
-
-static tn_status tell(struct made *made, struct fake *fake, int32_t event, struct tn_error *error)
-{
-    const struct tn_callback *type = (const struct tn_callback *)made->instance->type;
-    return type->on(made->instance->self, event, &fake->run, error);
-}
-
-/* One epoch in which `name` is `value`. */
-static void epoch(struct made *made, struct fake *fake, int32_t number, const char *name, double value)
-{
-    struct tn_error error = {.status = TN_OK};
-    fake->run.epoch = number;
-    fake->run.log_count = 0;
-    ck_assert_int_eq(tell(made, fake, TN_EPOCH_BEGIN, &error), TN_OK);
-    fake_log(fake, name, value, TN_DIRECTION_DOWN);
-    fake->weights_epoch = number;
-    ck_assert_msg(tell(made, fake, TN_EPOCH_END, &error) == TN_OK, "%s", error.text);
-}
+#include "callback_rig.h"
 
 /* ---- fixtures ---- */
 
@@ -143,16 +12,6 @@ static void add_key(char *keys, size_t bytes, const struct bundle_case *item, co
     const char *value = bundle_value(item, key);
     if (value)
         (void)snprintf(keys + strlen(keys), bytes - strlen(keys), "%s = %s\n", key, value);
-}
-
-static void begin_case(struct made *made, struct fake *fake, const char *keys, const char *monitor)
-{
-    struct tn_error error = {.status = TN_OK};
-    ck_assert_msg(make(made, keys) == TN_OK, "%s: %s", keys,
-                  made->problems.count ? made->problems.items[0].text : "no reason");
-    fake_begin(fake, "run");
-    fake_log(fake, monitor, NAN, TN_DIRECTION_DOWN);
-    ck_assert_msg(tell(made, fake, TN_RUN_BEGIN, &error) == TN_OK, "%s", error.text);
 }
 
 static void early_stopping_case(const struct bundle_case *item)
@@ -207,11 +66,32 @@ static void checkpoint_case(const struct bundle_case *item)
     unmake(&made);
 }
 
+static void reduce_lr_case(const struct bundle_case *item)
+{
+    static const char *const options[] = {"monitor", "mode", "patience", "factor", "cooldown", "min_lr", "min_delta"};
+    const struct bundle_tensor *series = bundle_tensor(item, "series"), *wanted = bundle_tensor(item, "lr");
+    char keys[1024] = "type = reduce_lr_on_plateau\n";
+    struct made made;
+    struct fake fake;
+    for (size_t i = 0; i < TN_COUNT_OF(options); i++)
+        add_key(keys, sizeof keys, item, options[i]);
+    begin_case(&made, &fake, keys, bundle_set(item, "monitor"));
+    fake.run.learning_rate = bundle_number(item, "start_lr", 0);
+    ck_assert_uint_eq(series->count, wanted->count);
+    for (size_t i = 0; i < series->count; i++) {
+        epoch(&made, &fake, (int32_t)i, bundle_set(item, "monitor"), bundle_at(series, i));
+        ck_assert_msg(fabs(fake.run.learning_rate - bundle_at(wanted, i)) <= 1e-6 * bundle_at(wanted, i),
+                      "%s: epoch %zu has %.9g, Keras %.9g", item->name, i, fake.run.learning_rate,
+                      bundle_at(wanted, i));
+    }
+    unmake(&made);
+}
+
 START_TEST(as_keras_did)
 {
     struct bundle *bundle = NULL;
     struct tn_error error = {.status = TN_OK};
-    unsigned stops = 0, checkpoints = 0;
+    unsigned stops = 0, checkpoints = 0, rates = 0;
     char path[1024];
     if (!fixtures_file(path, sizeof path, "callbacks/manifest.txt")) {
         printf("skipped: there are no fixtures (set TENON_FIXTURES)\n");
@@ -225,9 +105,12 @@ START_TEST(as_keras_did)
             early_stopping_case(item), stops++;
         else if (strcmp(op, "ModelCheckpoint") == 0)
             checkpoint_case(item), checkpoints++;
+        else if (strcmp(op, "ReduceLROnPlateau") == 0)
+            reduce_lr_case(item), rates++;
     }
     ck_assert_uint_gt(stops, 0);
     ck_assert_uint_gt(checkpoints, 0);
+    ck_assert_uint_gt(rates, 0);
     bundle_close(&bundle);
 }
 END_TEST
@@ -301,6 +184,12 @@ START_TEST(wrong_sections_are_refused_before_the_first_epoch)
     refused("type = model_checkpoint\npath = a.h5\nsave_best_only = yes\nmonitor = nothing\n", "no such value");
     refused("type = model_checkpoint\npath = a.h5\nsave_best_only = yes\nmonitor = odd\n", "mode = max");
     refused("type = model_checkpoint\npath = a.h5\ninitial_value_threshold = 1, 2\n", "one number");
+    refused("type = model_checkpoint\npath = a.h5\nlink_best = yes\n", "always the same file");
+    refused("type = model_checkpoint\npath = {epoch}/a.h5\nlink_best = yes\n", "folder of its own");
+    refused("type = model_checkpoint\npath = a.h5\nsave_best_only = yes\nsave_freq = 3\n", "no val_loss yet");
+    refused("type = model_checkpoint\npath = a.h5\nkeep = -1\n", "keep");
+    refused("type = reduce_lr_on_plateau\nmonitor = val_acc\n", "no such value");
+    refused("type = reduce_lr_on_plateau\nfactor = 1\n", "below 1");
     refused("type = early_stopping\nmonitor = val_acc\n", "no such value");
     refused("type = early_stopping\nmode = sideways\n", "sideways");
     refused("type = early_stopping\npatience = -1\n", "patience");

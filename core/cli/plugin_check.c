@@ -45,7 +45,18 @@ static bool is_plain_name(const char *name)
     return *name && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name);
 }
 
-static const char *const core_keys[] = {"type", "inputs", "on", "remove", NULL};
+/* Keys that the core reads itself: in every section, and in those of one kind. */
+static bool is_core_key(const struct tn_type *type, const char *name)
+{
+    static const struct {
+        const char *name;
+        uint32_t kind; /* 0 = every */
+    } keys[] = {{"type", 0}, {"remove", 0}, {"inputs", 0}, {"on", TN_AUGMENT}};
+    for (size_t i = 0; i < TN_COUNT_OF(keys); i++)
+        if (strcmp(keys[i].name, name) == 0 && (keys[i].kind == 0 || keys[i].kind == type->kind))
+            return true;
+    return false;
+}
 
 /* What is wrong with one option, or NULL. */
 static const char *option_problem(const struct tn_type *type, const struct tn_option *option)
@@ -58,9 +69,8 @@ static const char *option_problem(const struct tn_type *type, const struct tn_op
     const char *problem = NULL;
     if (!is_plain_name(option->name))
         return "has a name with other letters than a-z, 0-9 and _";
-    for (size_t i = 0; core_keys[i]; i++)
-        if (strcmp(core_keys[i], option->name) == 0)
-            return "has a name that the core keeps for itself";
+    if (is_core_key(type, option->name))
+        return "has a name that the core keeps for itself";
     for (const struct tn_option *other = type->options; other != option; other++)
         if (strcmp(other->name, option->name) == 0)
             return "stands twice in the table";

@@ -421,6 +421,7 @@ static void play(struct fake_run *fake, const struct tn_callback *type, void *se
             fake->run.step++;
             for (uint32_t i = 0; i < 4; i++)
                 fake->logs[i].value = broken && fake->run.epoch == 1 ? NAN : 1.0 / (1 + fake->run.epoch + (int)i);
+            fake->run.batch_loss = fake->logs[0].value;
             send(fake, type, self, TN_BATCH_END, 2);
         }
         if (logs == 4) {

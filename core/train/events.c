@@ -34,6 +34,15 @@ static void sort_logs(struct tn_log_value *values, struct tn_log_slot *slots, ui
         }
 }
 
+/* Keras logs it when something changes it. */
+static bool rate_changes(const struct tn_experiment *experiment)
+{
+    for (uint32_t i = 0; i < experiment->callback_count; i++)
+        if (experiment->callbacks[i]->type->flags & TN_CALLBACK_SETS_RATE)
+            return true;
+    return experiment->schedule != NULL;
+}
+
 static uint32_t fill_logs(struct tn_loop *loop, struct tn_log_value *values, struct tn_log_slot *slots, bool validation)
 {
     const struct tn_experiment *experiment = loop->experiment;
@@ -44,7 +53,7 @@ static uint32_t fill_logs(struct tn_loop *loop, struct tn_log_value *values, str
             if (strcmp(experiment->metrics[i]->name, "loss") != 0) /* it is there already */
                 slots[count++] = (struct tn_log_slot){(int32_t)i, pass == 1};
     }
-    if (experiment->schedule && values == loop->epoch_logs)
+    if (values == loop->epoch_logs && rate_changes(experiment))
         slots[count++] = (struct tn_log_slot){-2, false};
     for (uint32_t i = 0; i < count; i++)
         name_slot(loop, &values[i], &slots[i]);
@@ -133,6 +142,12 @@ static tn_status run_restore_weights(const struct tn_run *run, struct tn_error *
     return tn_network_restore(loop_of(run)->experiment->network, error);
 }
 
+static int32_t run_asked_to_stop(const struct tn_run *run)
+{
+    const struct tn_train_request *request = loop_of(run)->request;
+    return request->stop && *request->stop;
+}
+
 static void run_say(const struct tn_run *run, int32_t level, const char *text)
 {
     tn_loop_say(loop_of(run), level, text);
@@ -168,6 +183,7 @@ void tn_loop_bind_run(struct tn_loop *loop)
         .restore_weights = run_restore_weights,
         .say = run_say,
         .read_weights = run_read_weights,
+        .asked_to_stop = run_asked_to_stop,
     };
 }
 

@@ -96,6 +96,17 @@ static void check_weight_file(struct tn_setup *setup, const struct tn_instance *
                        error.text);
 }
 
+/* A schedule says the rate of every step: what a callback sets would be lost, or multiplied by it. */
+static void check_rate(struct tn_setup *setup, const struct tn_instance *callback)
+{
+    const struct tn_instance *schedule = setup->experiment->schedule;
+    if (schedule && (callback->type->flags & TN_CALLBACK_SETS_RATE))
+        tn_problem_add(setup->problems, callback->file, callback->line,
+                       "[callback:%s]: %s sets the learning rate, and so does [schedule] (line %u): leave out one of "
+                       "them",
+                       callback->name, callback->type->name, schedule->line);
+}
+
 void tn_setup_check_fit(struct tn_setup *setup)
 {
     const struct tn_experiment *experiment = setup->experiment;
@@ -116,6 +127,7 @@ void tn_setup_check_fit(struct tn_setup *setup)
         const struct tn_instance *callback = experiment->callbacks[i];
         const struct tn_callback *type = (const struct tn_callback *)callback->type;
         check_weight_file(setup, callback);
+        check_rate(setup, callback);
         if (!(type->type.flags & TN_CALLBACK_KEEPS_WEIGHTS) ||
             (type->keeps_weights && !type->keeps_weights(callback->self)))
             continue;

@@ -96,6 +96,7 @@ struct tn_meters {
     const struct tn_experiment *experiment;
     void **states; /* of each metric */
     double loss_sum, weight_sum;
+    double batch_loss; /* mean of the batch that was added last */
     /* room for one batch */
     int32_t classes; /* elements of one prediction */
     float *losses, *predictions, *pixels;

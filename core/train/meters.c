@@ -75,12 +75,17 @@ void tn_meters_add(struct tn_meters *meters, const struct tn_batch *batch)
         .target = batch->targets,
         .weight = batch->weights,
     };
+    double loss_sum = 0, weight_sum = 0;
     for (int32_t i = 0; i < batch->count; i++) {
-        if (batch->weights && batch->weights[i] == 0)
+        double weight = batch->weights ? batch->weights[i] : 1;
+        if (weight == 0)
             continue;
         meters->loss_sum += meters->losses[i]; /* weighted already */
-        meters->weight_sum += batch->weights ? batch->weights[i] : 1;
+        meters->weight_sum += weight;
+        loss_sum += meters->losses[i];
+        weight_sum += weight;
     }
+    meters->batch_loss = weight_sum > 0 ? loss_sum / weight_sum : 0;
     for (uint32_t i = 0; i < experiment->metric_count && batch->targets; i++) {
         const struct tn_instance *metric = experiment->metrics[i];
         ((const struct tn_metric *)metric->type)->update(metric->self, meters->states[i], &seen);

@@ -117,6 +117,7 @@ static tn_status train_batch(struct tn_loop *loop, const struct tn_batch *batch,
     loop->images += (uint64_t)batch->count;
     loop->wait_seconds += batch->wait_seconds;
     tn_meters_add(meters, batch);
+    loop->run.batch_loss = meters->batch_loss;
     watch_loss(loop);
     tn_loop_set_logs(loop, false);
     TN_TRY(status, tn_loop_tell(loop, TN_BATCH_END, error), out);

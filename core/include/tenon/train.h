@@ -167,9 +167,17 @@ struct tn_run {
     /* The weights as they are now, without the optimizer's slots: a copy on the host that belongs to the core, must not
      * be written to, and is valid until on() returns. */
     tn_status (*read_weights)(const struct tn_run *run, const struct tn_weights **weights, struct tn_error *error);
+    /* TN_BATCH_END: mean loss of that batch alone; "loss" of the logs is the mean since the epoch began. */
+    double batch_loss;
+    /* 1 when a signal has asked to stop: what takes long should come to an end. */
+    int32_t (*asked_to_stop)(const struct tn_run *run);
 };
 
-enum { TN_CALLBACK_KEEPS_WEIGHTS = 1u /* may call keep_weights(): the plan counts that memory */ };
+enum {
+    TN_CALLBACK_KEEPS_WEIGHTS = 1u, /* may call keep_weights(): the plan counts that memory */
+    /* Calls set_learning_rate(): refused beside a schedule, and "learning_rate" is in the logs of an epoch. */
+    TN_CALLBACK_SETS_RATE = 2u,
+};
 
 /* A number of a callback's instance that a continued run needs: what it counted, what was best so far. */
 enum tn_field_kind { TN_FIELD_INT32 = 1, TN_FIELD_INT64 = 2, TN_FIELD_DOUBLE = 3 };

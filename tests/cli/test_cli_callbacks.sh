@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# Every callback in a real run, as a user sees it.
+# shellcheck source=tests/cli/lib.sh
+. "${TENON_SOURCE:?}/tests/cli/lib.sh" || exit 1
+
+run synth data --count 120 --size 24 --classes 3
+expect 0
+
+# NAME, then lines of sections: the small experiment with them behind it, without its own checkpoint.
+experiment() {
+    sed -e '/^\[callback:checkpoint\]/,$d' -e "s/^name .*/name = $1/" "$here/tiny.ini" >"$1.ini"
+    printf '%s\n' "${@:2}" >>"$1.ini"
+}
+
+# ---- reduce_lr_on_plateau: the rate is in the log, and lower after the second epoch ----
+experiment plateau '[callback:plateau]' 'type = reduce_lr_on_plateau' 'patience = 0' 'min_delta = 1000' 'factor = 0.5' \
+    'verbose = yes'
+run train plateau.ini experiment.epochs=3
+expect 0
+says "Epoch 2: ReduceLROnPlateau reducing learning rate to 0.0005."
+check "the rate is logged" [ "$(head -1 runs/plateau/log.csv | tr -d '\r')" = "epoch,accuracy,learning_rate,loss,val_accuracy,val_loss" ]
+check "of the epoch that ended" [ "$(cut -d, -f3 runs/plateau/log.csv | tr '\n' ' ')" = "learning_rate 0.001 0.001 0.0005 " ]
+
+# Keras refuses both together.
+experiment both '[callback:plateau]' 'type = reduce_lr_on_plateau' '[schedule]' 'type = exponential_decay' 'decay_steps = 10' \
+    'decay_rate = 0.9'
+run check both.ini
+expect 2
+says "[callback:plateau]: reduce_lr_on_plateau sets the learning rate, and so does [schedule] (line "
+
+# ---- learning_rate_scheduler ----
+experiment scheduler '[callback:rates]' 'type = learning_rate_scheduler' 'rates = 0:0.01, 2:0.002' 'verbose = yes'
+run train scheduler.ini experiment.epochs=3
+expect 0
+says "Epoch 1: LearningRateScheduler setting learning rate to 0.01."
+check "rates of the epochs" [ "$(cut -d, -f3 runs/scheduler/log.csv | tr '\n' ' ')" = "learning_rate 0.01 0.01 0.002 " ]
+
+# ---- terminate_on_nan: the checkpoint of the epoch before stays as it was ----
+experiment nan '[callback:rates]' 'type = learning_rate_scheduler' 'rates = 0:0.001, 1:1e30' '[callback:nan]' \
+    'type = terminate_on_nan' '[callback:checkpoint]' 'type = model_checkpoint' 'path = {epoch}.h5'
+run train nan.ini experiment.epochs=3
+expect 1
+says "[callback:nan]: Batch "
+says ": Invalid loss, terminating training (epoch 2, learning rate 1e+30)"
+check "one checkpoint" [ "$(ls runs/nan/checkpoints)" = 1.h5 ]
+run train nan.ini experiment.epochs=3 callback:nan.raise_error=no --fresh
+expect 0
+says "stopped: Batch "
+check "as Keras: the broken weights too" [ "$(echo runs/nan-2/checkpoints/*)" = "runs/nan-2/checkpoints/1.h5 runs/nan-2/checkpoints/2.h5" ]
+
+# ---- timed_stop: in order, and what is saved at the end is saved ----
+experiment timed '[callback:time]' 'type = timed_stop' 'max_time = 3s' '[callback:checkpoint]' 'type = model_checkpoint' \
+    'path = last.h5'
+begin=$(date +%s%N)
+run train timed.ini experiment.epochs=100000
+check "it ended in time" [ $(($(date +%s%N) - begin)) -lt 6000000000 ]
+expect 0
+says "; stopped: after "
+says "before max_time = 3s is over (epoch "
+check "the weights are there" [ -s runs/timed/checkpoints/last.h5 ]
+
+# ---- exec ----
+experiment exec '[callback:tell]' 'type = exec' 'on = run_begin, epoch_end, run_end' \
+    'command = echo "$TENON_EVENT $TENON_EPOCH of $TENON_EPOCHS: $TENON_LOG_val_accuracy." | tee -a "$TENON_RUN_DIRECTORY/told.txt"'
+run train exec.ini experiment.epochs=2
+expect 0
+says "run_begin 1 of 2: ."
+says "epoch_end 2 of 2: 0."
+check "four lines in the run directory" [ "$(wc -l <runs/exec/told.txt)" -eq 4 ]
+check "one value for log and environment" grep -qF "$(sed -n 's/epoch_end 2 of 2: \(.*\)\.$/\1/p' runs/exec/told.txt)" runs/exec/log.csv
+run train exec.ini --fresh callback:tell.command='sleep 30' callback:tell.time_limit=0.2s callback:tell.on=run_end
+expect 0
+says "exec: on run_end: the command \`sleep 30\` was ended after 0.2 s (time_limit)"
+run train exec.ini --fresh callback:tell.command='exit 9' callback:tell.on_error=fail
+expect 1
+says "[callback:tell]: on run_begin: the command \`exit 9\` ended with status 9"
+
+# A signal does not wait for the command.
+"$tenon" train exec.ini --fresh callback:tell.command='sleep 30' callback:tell.on=run_begin >both 2>&1 </dev/null &
+sleep 1
+kill -TERM $!
+begin=$(date +%s%N)
+wait $!
+status=$?
+expect 75
+check "at once" [ $(($(date +%s%N) - begin)) -lt 2000000000 ]
+says "the command \`sleep 30\` was ended, for the run is to stop"
+
+# ---- lr_finder: weights are what they were ----
+experiment finder '[callback:finder]' 'type = lr_finder' 'steps = 60' '[callback:checkpoint]' 'type = model_checkpoint' \
+    'path = after.h5' 'save_weights_only = yes'
+run train finder.ini experiment.epochs=30
+expect 0
+says "lr_finder: "
+says "is in runs/finder/lr_finder.csv"
+says "stopped: lr_finder: "
+check "a row for each batch" [ "$(wc -l <runs/finder/lr_finder.csv)" -gt 20 ]
+run train finder.ini experiment.epochs=1 callback:finder.steps=10 callback:finder.start=1e-30 callback:finder.end=2e-30 --fresh
+expect 0
+check "the weights are those of the beginning" cmp -s runs/finder/checkpoints/after.h5 runs/finder-2/checkpoints/after.h5
+run train finder.ini --fresh experiment.epochs=1 callback:finder.steps=1000
+says "lr_finder: the run has "
+run check finder.ini callback:finder.start=2 callback:finder.end=1
+expect 2
+says "0 < start < end"
+
+# ---- model_checkpoint: what stays, and the link ----
+experiment keep '[callback:checkpoint]' 'type = model_checkpoint' 'path = model_{epoch:02d}.h5' 'monitor = val_loss' 'keep = 2' \
+    'link_best = yes' 'verbose = yes'
+run train keep.ini experiment.epochs=5
+expect 0
+says "Epoch 5: finished saving model to runs/keep/checkpoints/model_05.h5"
+check "the newest two" [ -s runs/keep/checkpoints/model_05.h5 -a -s runs/keep/checkpoints/model_04.h5 ]
+check "best.h5 is a link" [ -L runs/keep/checkpoints/best.h5 ]
+check "no more than the best besides" [ "$(find runs/keep/checkpoints -type f | wc -l)" -le 3 ]
+run eval keep.ini --weights runs/keep/checkpoints/best.h5
+expect 0
+run check keep.ini callback:checkpoint.path=model.h5
+expect 2
+says "link_best: model.h5 is always the same file"
+
+finish
