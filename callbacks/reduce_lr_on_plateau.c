@@ -104,11 +104,22 @@ static tn_status reduce_lr_on_plateau_on(void *self, int32_t event, const struct
     }
 }
 
+static const struct tn_state_field reduce_lr_on_plateau_state[] = {
+    {"best", TN_FIELD_DOUBLE, 0, offsetof(struct reduce_lr_on_plateau, watch.best)},
+    {"has_best", TN_FIELD_INT32, 0, offsetof(struct reduce_lr_on_plateau, watch.has_best)},
+    {"direction", TN_FIELD_INT32, 0, offsetof(struct reduce_lr_on_plateau, watch.direction)},
+    {"warned", TN_FIELD_INT32, 0, offsetof(struct reduce_lr_on_plateau, watch.warned)},
+    {"wait", TN_FIELD_INT64, 0, offsetof(struct reduce_lr_on_plateau, wait)},
+    {"cooling", TN_FIELD_INT64, 0, offsetof(struct reduce_lr_on_plateau, cooling)},
+    {NULL, 0, 0, 0},
+};
+
 static const struct tn_callback reduce_lr_on_plateau = {
     TN_TYPE_WITH(TN_CALLBACK, "reduce_lr_on_plateau", struct reduce_lr_on_plateau, reduce_lr_on_plateau_options,
                  "lower the learning rate when a value has stopped improving", TN_CALLBACK_SETS_RATE,
                  reduce_lr_on_plateau_open, NULL),
     .on = reduce_lr_on_plateau_on,
+    .state = reduce_lr_on_plateau_state,
 };
 
 TN_PLUGIN("tenon.callbacks.reduce_lr_on_plateau", "0.1.0", "Apache-2.0", &reduce_lr_on_plateau.type);

@@ -1,5 +1,5 @@
-/* timed_stop: ends a run in order before a known limit of time, at the end of a step. After the last step come
- * validation and checkpoints as in any run, so the time that they took before is left for them.
+/* timed_stop: pauses a run before a known limit of time, at the end of a step, and in good time for the validation and
+ * the checkpoints at the end of an epoch. The same command goes on with it, as after a signal.
  */
 #include <time.h>
 
@@ -14,9 +14,9 @@ struct timed_stop {
 };
 
 static const struct tn_option timed_stop_options[] = {
-    TN_DURATION(struct timed_stop, max_time, NULL, 0, 1e9, "the run is over after this time, for example 11h30m"),
+    TN_DURATION(struct timed_stop, max_time, NULL, 0, 1e9, "pause after this time, for example 11h30m"),
     TN_DURATION(struct timed_stop, margin, "0", 0, 1e9,
-                "time to spare at the end, besides what validation and checkpoints took in earlier epochs"),
+                "time to spare for saving the state; 0: a twentieth of max_time, at most a minute"),
     TN_END,
 };
 
@@ -29,12 +29,14 @@ static double seconds_now(void)
 
 static tn_status timed_stop_open(void *self, const struct tn_host *host, struct tn_error *error)
 {
-    const struct timed_stop *timed = self;
+    struct timed_stop *timed = self;
     (void)host;
     if (!(timed->max_time > 0))
         return tn_fail(error, TN_INVALID, "max_time: is missing (for example: max_time = 11h30m)");
     if (timed->margin >= timed->max_time)
         return tn_fail(error, TN_INVALID, "margin: is not shorter than max_time");
+    if (!(timed->margin > 0))
+        timed->margin = fmin(60, timed->max_time / 20);
     return TN_OK;
 }
 
@@ -49,7 +51,7 @@ static void write_duration(char *text, size_t bytes, double seconds)
         (void)snprintf(text, bytes, "%.3gs", seconds);
 }
 
-/* What comes after the step in hand has to fit too: one more step, and the end of the epoch. */
+/* What comes after the step in hand has to fit too: one more step, or the end of the epoch. */
 static void step_ended(struct timed_stop *timed, const struct tn_run *run)
 {
     double now = seconds_now(), left = timed->begin + timed->max_time - timed->margin - now;
@@ -57,7 +59,7 @@ static void step_ended(struct timed_stop *timed, const struct tn_run *run)
     timed->longest_step = fmax(timed->longest_step, now - timed->step_end);
     timed->step_end = now;
     timed->tail_begin = now;
-    if (timed->asked || left > timed->longest_step + timed->longest_tail)
+    if (timed->asked || left > (run->batch + 1 < run->batches ? timed->longest_step : timed->longest_tail))
         return;
     timed->asked = 1;
     write_duration(limit, sizeof limit, timed->max_time);
@@ -93,7 +95,8 @@ static tn_status timed_stop_on(void *self, int32_t event, const struct tn_run *r
 
 static const struct tn_callback timed_stop = {
     TN_TYPE_WITH(TN_CALLBACK, "timed_stop", struct timed_stop, timed_stop_options,
-                 "end the run in order before a limit of time", 0, timed_stop_open, NULL),
+                 "pause the run before a limit of time; the same command goes on with it", TN_CALLBACK_PAUSES,
+                 timed_stop_open, NULL),
     .on = timed_stop_on,
 };
 

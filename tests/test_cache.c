@@ -59,7 +59,8 @@ static uint64_t run_epochs(struct rig *rig)
             if (!batch)
                 break;
             size_t pixel = batch->pixel_type == TN_PIXEL_U8 ? 1 : sizeof(float);
-            hash = mix(hash, batch->images, (size_t)batch->count * 24 * 20 * 3 * pixel);
+            hash = mix(hash, batch->images,
+                       (size_t)batch->count * 24 * 20 * (size_t)tn_dataset_channels(rig->dataset) * pixel);
             hash = mix(hash, batch->targets,
                        (size_t)batch->count * (size_t)tn_dataset_target_count(rig->dataset) * sizeof(float));
             hash = mix(hash, batch->samples, (size_t)batch->count * sizeof *batch->samples);

@@ -68,9 +68,11 @@ static unsigned steps_until_stop(const char *keys, double step, double tail, uns
         if (steps % 4 == 0)
             ck_assert_int_eq(tell(&made, fake, TN_EPOCH_BEGIN, &error), TN_OK);
         sleep_for(step);
+        fake->run.batches = 4;
+        fake->run.batch = steps % 4;
         fake->run.step = ++steps;
         ck_assert_int_eq(tell(&made, fake, TN_BATCH_END, &error), TN_OK);
-        if (steps % 4 == 0) {
+        if (steps % 4 == 0 && !fake->stopped) {
             sleep_for(tail);
             ck_assert_int_eq(tell(&made, fake, TN_EPOCH_END, &error), TN_OK);
             fake->run.epoch++;

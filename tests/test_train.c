@@ -275,7 +275,7 @@ START_TEST(a_signal_ends_it_in_order)
     char notes[256];
     ck_assert_int_eq(train(experiment, &watch, false, &result, &error), TN_INTERRUPTED);
     ck_assert_uint_eq(result.steps, 3);
-    ck_assert_ptr_nonnull(strstr(error.text, "interrupted in epoch 1 of 2 after 3 steps"));
+    ck_assert_ptr_nonnull(strstr(error.text, "interrupted: stopped in epoch 1 of 2 after 3 steps"));
     ck_assert_ptr_nonnull(strstr(error.text, "runs/small/checkpoints/interrupted.h5"));
     tn_experiment_close(&experiment);
     other = open_good(small, 0, NULL, NULL);

@@ -106,6 +106,7 @@ static void run_stop(const struct tn_run *run, const char *reason)
 {
     struct tn_loop *loop = loop_of(run);
     loop->stop = true;
+    loop->pausing = loop->telling && (loop->telling->type->flags & TN_CALLBACK_PAUSES) != 0;
     (void)snprintf(loop->stop_reason, sizeof loop->stop_reason, "%s", reason ? reason : "a callback asked to stop");
 }
 
@@ -192,7 +193,9 @@ tn_status tn_loop_tell(struct tn_loop *loop, int32_t event, struct tn_error *err
     struct tn_experiment *experiment = loop->experiment;
     for (uint32_t i = 0; i < experiment->callback_count; i++) {
         const struct tn_instance *instance = experiment->callbacks[i];
+        loop->telling = instance;
         tn_status status = ((const struct tn_callback *)instance->type)->on(instance->self, event, &loop->run, error);
+        loop->telling = NULL;
         if (status != TN_OK) {
             status = tn_error_wrap(error, status, "[callback:%s]", instance->name);
             if (error && !error->file[0] && instance->file && status == TN_INVALID) {

@@ -178,7 +178,9 @@ struct tn_loop {
     struct tn_text config;
     struct tn_save_rule save;
     struct tn_state_keeper *keeper;
-    void *resumed_state; /* until the callbacks have it */
+    void *resumed_state;               /* until the callbacks have it */
+    const struct tn_instance *telling; /* the callback that is being told */
+    bool pausing;                      /* one with TN_CALLBACK_PAUSES has stopped the run */
 };
 tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error);
 void tn_loop_set_logs(struct tn_loop *loop, bool epoch_end);

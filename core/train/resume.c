@@ -121,8 +121,11 @@ static void say_where(struct tn_loop *loop, const struct tn_state_head *head, co
     tn_loop_say(loop, TN_LOG_WARNING, text);
 }
 
-static tn_status refuse_finished(const struct tn_loop *loop, struct tn_error *error)
+static tn_status refuse_finished(const struct tn_loop *loop, const struct tn_state_head *head, struct tn_error *error)
 {
+    int32_t how = tn_state_ended(loop->directory.path, head->generation);
+    if (how == TN_STATE_UNFINISHED || (how == TN_STATE_FINISHED && head->epoch < loop->run.epochs))
+        return TN_OK;
     return tn_fail(
         error, TN_INVALID,
         "%s holds a run that is finished: more epochs continue it (experiment.epochs), --fresh begins anew in "
@@ -137,10 +140,8 @@ tn_status tn_resume(struct tn_loop *loop, struct tn_error *error)
     tn_status status = tn_state_load_newest(loop->directory.path, &data, notes, sizeof notes, error);
     if (status == TN_OK)
         status = compare_configs(loop, data, error);
-    if (status == TN_OK &&
-        (tn_state_head(data)->finished == TN_STATE_FINISHED ? tn_state_head(data)->epoch >= loop->run.epochs
-                                                            : tn_state_head(data)->finished != 0))
-        status = refuse_finished(loop, error);
+    if (status == TN_OK)
+        status = refuse_finished(loop, tn_state_head(data), error);
     if (status == TN_OK)
         status = tn_state_apply(loop, data, error);
     if (status == TN_OK) {

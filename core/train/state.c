@@ -155,7 +155,7 @@ static tn_status put_callbacks(struct tn_state_image *image, const struct tn_exp
     return failed ? tn_fail(error, TN_NO_MEMORY, "no memory for the state of the callbacks") : TN_OK;
 }
 
-static void put_head(struct tn_state_head *head, const struct tn_loop *loop, uint64_t generation, int32_t finished)
+static void put_head(struct tn_state_head *head, const struct tn_loop *loop, uint64_t generation)
 {
     const struct tn_plan_report *report = tn_network_report(loop->experiment->network);
     memset(head, 0, sizeof *head);
@@ -164,7 +164,7 @@ static void put_head(struct tn_state_head *head, const struct tn_loop *loop, uin
     head->generation = generation;
     head->epoch = loop->run.epoch + (loop->next_batch == 0 && loop->epoch_told ? 1 : 0);
     head->epochs_done = loop->result->epochs_done;
-    head->finished = finished;
+    head->stopping = loop->stop && !loop->pausing;
     head->kept = loop->kept;
     head->batch = loop->next_batch;
     head->batches = loop->batches;
@@ -181,13 +181,13 @@ static void put_head(struct tn_state_head *head, const struct tn_loop *loop, uin
     (void)snprintf(head->version, sizeof head->version, "%s", TENON_VERSION);
 }
 
-static tn_status put_all(struct tn_loop *loop, uint64_t generation, int32_t finished, struct tn_state_image *image,
+static tn_status put_all(struct tn_loop *loop, uint64_t generation, struct tn_state_image *image,
                          struct tn_error *error)
 {
     struct tn_experiment *experiment = loop->experiment;
     struct tn_state_head *head = reserve(image, sizeof *head);
     if (head)
-        put_head(head, loop, generation, finished);
+        put_head(head, loop, generation);
     put_block(image, TN_STATE_CONFIG, "config.ini", loop->config.data ? loop->config.data : "", loop->config.length);
     for (uint32_t i = 0; i < experiment->metric_count; i++)
         put_block(image, TN_STATE_METRIC, experiment->metrics[i]->name, loop->train.states[i],
@@ -203,11 +203,11 @@ static tn_status put_all(struct tn_loop *loop, uint64_t generation, int32_t fini
     return status;
 }
 
-tn_status tn_state_encode(struct tn_loop *loop, uint64_t generation, int32_t finished, struct tn_state_image *image,
+tn_status tn_state_encode(struct tn_loop *loop, uint64_t generation, struct tn_state_image *image,
                           struct tn_error *error)
 {
     struct tn_state_image counting = {NULL, 0, 0};
-    tn_status status = put_all(loop, generation, finished, &counting, error);
+    tn_status status = put_all(loop, generation, &counting, error);
     if (status != TN_OK)
         return status;
     if (counting.bytes > image->capacity) {
@@ -219,7 +219,7 @@ tn_status tn_state_encode(struct tn_loop *loop, uint64_t generation, int32_t fin
         image->capacity = counting.bytes;
     }
     image->bytes = 0;
-    return put_all(loop, generation, finished, image, error);
+    return put_all(loop, generation, image, error);
 }
 
 uint64_t tn_state_bytes(const struct tn_experiment *experiment)

@@ -12,7 +12,7 @@ enum tn_state_block_kind {
     TN_STATE_END = 5       /* proves that the file is whole */
 };
 
-/* `finished` of a head. */
+/* How a run has ended. */
 enum { TN_STATE_UNFINISHED = 0, TN_STATE_FINISHED = 1 /* all epochs */, TN_STATE_STOPPED = 2 /* by a callback */ };
 
 /* The beginning of a file; little-endian, as all machines that tenon runs on are. */
@@ -21,8 +21,9 @@ struct tn_state_head {
     uint32_t crc, head_bytes; /* CRC-32C of this struct, with 0 here */
     uint64_t bytes;           /* of the whole file */
     uint64_t generation;
-    int32_t epoch, epochs_done, finished, kept; /* epoch: the one to go on in */
-    uint64_t batch, batches, step;              /* batch: the next one of the epoch */
+    int32_t epoch, epochs_done;    /* epoch: the one to go on in */
+    int32_t stopping, kept;        /* stopping: a callback has ended the run */
+    uint64_t batch, batches, step; /* batch: the next one of the epoch */
     double base_rate, learning_rate, best_value, loss_sum, weight_sum;
     double saved_at; /* seconds since 1970 */
     int32_t warned_not_finite, threads;
@@ -48,7 +49,7 @@ struct tn_state_image {
 /* ---- state.c: the loop as bytes, and back ---- */
 /* Bytes that a state of this network takes, about. */
 uint64_t tn_state_bytes(const struct tn_experiment *experiment);
-tn_status tn_state_encode(struct tn_loop *loop, uint64_t generation, int32_t finished, struct tn_state_image *image,
+tn_status tn_state_encode(struct tn_loop *loop, uint64_t generation, struct tn_state_image *image,
                           struct tn_error *error);
 /* Proves the bytes, all CRCs and the end; TN_CORRUPT says what is wrong. */
 tn_status tn_state_prove(const void *data, uint64_t bytes, struct tn_error *error);
@@ -72,7 +73,11 @@ tn_status tn_state_begin(struct tn_loop *loop, struct tn_error *error);
 /* After a step (`epoch_end`: of an epoch, whose callbacks have been told): saves when it is time. */
 tn_status tn_state_after_step(struct tn_loop *loop, bool epoch_end, struct tn_error *error);
 /* Saves now and waits until it is on the disk. */
-tn_status tn_state_save_now(struct tn_loop *loop, int32_t finished, struct tn_error *error);
+tn_status tn_state_save_now(struct tn_loop *loop, struct tn_error *error);
+/* Notes beside the last state that the run has ended with it: TN_STATE_FINISHED or TN_STATE_STOPPED. */
+tn_status tn_state_finish(struct tn_loop *loop, int32_t how, struct tn_error *error);
+/* How the run has ended whose newest state is of this generation. */
+int32_t tn_state_ended(const char *directory, uint64_t generation);
 /* The newest state below a run directory that proves; NULL data where there is none. Those that do not are named in
  * `notes`. The caller frees `*data`. */
 tn_status tn_state_load_newest(const char *directory, void **data, char *notes, size_t notes_bytes,

@@ -149,6 +149,10 @@ tn_status tn_state_apply(struct tn_loop *loop, const void *data, struct tn_error
         status = each_array(loop, data, true, error);
     if (status != TN_OK)
         return status;
+    if (head->stopping) {
+        loop->stop = true;
+        (void)snprintf(loop->stop_reason, sizeof loop->stop_reason, "a callback had ended the run");
+    }
     loop->run.epoch = head->epoch;
     loop->run.step = loop->result->steps = head->step;
     loop->next_batch = head->batch;

@@ -213,11 +213,11 @@ static void tell_failure(struct tn_loop *loop, struct tn_state_keeper *keeper)
     tn_loop_say(loop, TN_LOG_WARNING, text);
 }
 
-static tn_status copy_state(struct tn_loop *loop, int32_t finished, struct tn_error *error)
+static tn_status copy_state(struct tn_loop *loop, struct tn_error *error)
 {
     struct tn_state_keeper *keeper = loop->keeper;
     double begin = tn_seconds_now();
-    tn_status status = tn_state_encode(loop, keeper->generation + 1, finished, &keeper->image, error);
+    tn_status status = tn_state_encode(loop, keeper->generation + 1, &keeper->image, error);
     if (status != TN_OK)
         return status;
     keeper->generation++;
@@ -235,7 +235,7 @@ tn_status tn_state_begin(struct tn_loop *loop, struct tn_error *error)
     if (!keeper)
         return TN_OK;
     pthread_mutex_lock(&keeper->mutex);
-    tn_status status = copy_state(loop, TN_STATE_UNFINISHED, error);
+    tn_status status = copy_state(loop, error);
     pthread_mutex_unlock(&keeper->mutex);
     return status;
 }
@@ -249,12 +249,12 @@ tn_status tn_state_after_step(struct tn_loop *loop, bool epoch_end, struct tn_er
     pthread_mutex_lock(&keeper->mutex);
     tell_failure(loop, keeper);
     if (!keeper->busy) /* else the place is slower than the rule: the next step asks again */
-        status = copy_state(loop, TN_STATE_UNFINISHED, error);
+        status = copy_state(loop, error);
     pthread_mutex_unlock(&keeper->mutex);
     return status;
 }
 
-tn_status tn_state_save_now(struct tn_loop *loop, int32_t finished, struct tn_error *error)
+tn_status tn_state_save_now(struct tn_loop *loop, struct tn_error *error)
 {
     struct tn_state_keeper *keeper = loop->keeper;
     if (!keeper)
@@ -262,7 +262,7 @@ tn_status tn_state_save_now(struct tn_loop *loop, int32_t finished, struct tn_er
     pthread_mutex_lock(&keeper->mutex);
     while (keeper->busy)
         pthread_cond_wait(&keeper->moved, &keeper->mutex);
-    tn_status status = copy_state(loop, finished, error);
+    tn_status status = copy_state(loop, error);
     while (status == TN_OK && keeper->busy)
         pthread_cond_wait(&keeper->moved, &keeper->mutex);
     if (status == TN_OK && keeper->status != TN_OK) {
@@ -272,6 +272,37 @@ tn_status tn_state_save_now(struct tn_loop *loop, int32_t finished, struct tn_er
     }
     pthread_mutex_unlock(&keeper->mutex);
     return status;
+}
+
+/* ---- the end of a run ---- */
+
+/* A file of its own: the state is that before the callbacks were told of the end, so that more epochs go on from it. */
+static void end_path(const char *directory, char *path, size_t bytes)
+{
+    (void)snprintf(path, bytes, "%s/state/finished", directory);
+}
+
+tn_status tn_state_finish(struct tn_loop *loop, int32_t how, struct tn_error *error)
+{
+    char path[1200], text[64];
+    if (!loop->keeper)
+        return TN_OK;
+    end_path(loop->directory.path, path, sizeof path);
+    int length = snprintf(text, sizeof text, "%llu %d\n", (unsigned long long)loop->keeper->generation, (int)how);
+    return tn_file_write(path, text, (uint64_t)length, error);
+}
+
+int32_t tn_state_ended(const char *directory, uint64_t generation)
+{
+    char path[1200];
+    unsigned long long of = 0;
+    int how = TN_STATE_UNFINISHED;
+    end_path(directory, path, sizeof path);
+    FILE *file = fopen(path, "re");
+    bool known = file && fscanf(file, "%llu %d", &of, &how) == 2 && of == generation;
+    if (file)
+        (void)fclose(file);
+    return known ? how : TN_STATE_UNFINISHED;
 }
 
 /* ---- reading ---- */

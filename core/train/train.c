@@ -141,8 +141,8 @@ static tn_status train_epoch(struct tn_loop *loop, struct tn_error *error)
     tn_status status = tn_dataset_begin(dataset, (uint64_t)loop->run.epoch, done, error);
     if (status != TN_OK)
         return status;
-    while (done < loop->batches && !loop->stop) {
-        if (asked_to_stop(loop)) {
+    while (done < loop->batches && (!loop->stop || loop->pausing)) {
+        if (asked_to_stop(loop) || loop->pausing) {
             loop->interrupted = true;
             break;
         }
@@ -215,7 +215,7 @@ static tn_status run_epoch(struct tn_loop *loop, struct tn_error *error)
         TN_TRY(status, tn_loop_tell(loop, TN_EPOCH_BEGIN, error), out);
     }
     TN_TRY(status, train_epoch(loop, error), out);
-    if (loop->interrupted)
+    if (loop->interrupted || (loop->interrupted = loop->pausing))
         return TN_OK;
     if (loop->experiment->validation)
         TN_TRY(status, validate(loop, error), out);
@@ -237,32 +237,38 @@ out:
 
 /* ---- how a run ends ---- */
 
-/* What a signal leaves behind: the state, from which the same command goes on, and the weights. */
+/* What a signal, or a callback that pauses, leaves behind: the state, from which the same command goes on, and the
+ * weights. */
 static tn_status end_interrupted(struct tn_loop *loop, struct tn_error *error)
 {
+    const char *why = loop->pausing ? loop->stop_reason : "interrupted";
     char path[1200];
     tn_status status = tn_loop_tell(loop, TN_INTERRUPT, error);
     if (status != TN_OK)
         return status;
-    status = tn_state_save_now(loop, TN_STATE_UNFINISHED, error);
+    status = tn_state_save_now(loop, error);
     if (status != TN_OK)
         return tn_error_wrap(error, status, "interrupted, and the run's state could not be saved");
     (void)snprintf(path, sizeof path, "%s/checkpoints/interrupted.h5", loop->directory.path);
     status = tn_experiment_save_weights(loop->experiment, path, 0, loop->run.step, loop->learning_rate, error);
     if (status != TN_OK)
         return tn_error_wrap(error, status, "interrupted, and the weights could not be saved");
-    loop->result->stopped_because = "interrupted";
     return tn_fail(
-        error, TN_INTERRUPTED, "interrupted in epoch %d of %d after %llu steps; %s; the weights are in %s",
+        error, TN_INTERRUPTED, "%s: stopped in epoch %d of %d after %llu steps; %s; the weights are in %s", why,
         loop->run.epoch + 1, loop->run.epochs, (unsigned long long)loop->run.step,
         loop->keeper ? "the same command goes on from here" : "save_every = no: there is no state to go on from", path);
 }
 
-/* The last state says that the run is finished, so that the same command does not begin it anew. */
+/* The last state is from before the callbacks are told of the end, which may change the weights: more epochs go on from
+ * it. Then it is noted that the run has ended, so that the same command does not begin it anew. */
 static tn_status end_in_order(struct tn_loop *loop, struct tn_error *error)
 {
-    tn_status status = tn_loop_tell(loop, TN_RUN_END, error);
-    return status == TN_OK ? tn_state_save_now(loop, loop->stop ? TN_STATE_STOPPED : TN_STATE_FINISHED, error) : status;
+    tn_status status = tn_state_save_now(loop, error);
+    if (loop->result->epochs_done > 0)
+        loop->run.epoch = loop->result->epochs_done - 1; /* resumed behind the last epoch, it would be one more */
+    if (status == TN_OK)
+        status = tn_loop_tell(loop, TN_RUN_END, error);
+    return status == TN_OK ? tn_state_finish(loop, loop->stop ? TN_STATE_STOPPED : TN_STATE_FINISHED, error) : status;
 }
 
 static tn_status end_run(struct tn_loop *loop, tn_status status, struct tn_error *error)
@@ -374,8 +380,8 @@ tn_status tn_experiment_train(struct tn_experiment *experiment, const struct tn_
         status = tn_loop_tell(&loop, TN_RUN_BEGIN, error);
         if (status == TN_OK)
             status = loop.run.resumed ? tn_resume_callbacks(&loop, error) : tn_state_begin(&loop, error);
-        for (; status == TN_OK && loop.run.epoch < loop.run.epochs && !loop.stop && !loop.interrupted;
-             loop.run.epoch++) {
+        for (; status == TN_OK && loop.run.epoch < loop.run.epochs && (!loop.stop || loop.next_batch > 0);
+             loop.run.epoch++) { /* next_batch: resumed where a callback had stopped an epoch, which is to be ended */
             status = run_epoch(&loop, error);
             if (loop.interrupted || loop.stop || loop.run.epoch + 1 == loop.run.epochs)
                 break; /* `epoch` stays that of the last one */

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "shards.h"
+#include "wants.h"
 
 enum state { EMPTY, LOADING, READY };
 
@@ -25,13 +26,6 @@ struct slot {
     uint64_t count;        /* bytes; less than a whole block at the end of a shard */
     uint64_t left;         /* records in it that were not read yet */
     unsigned char *bytes;
-};
-
-/* A block that a thread asks for; lies on its stack while it waits or loads. */
-struct want {
-    struct want *next;
-    uint64_t number;
-    uint32_t shard;
 };
 
 /* A compressed shard that is being inflated: its next block. */
@@ -141,18 +135,7 @@ static int is_wanted(const struct blocks *blocks, const struct slot *slot)
 {
     if (slot->version != blocks->origins[slot->shard].version)
         return 0;
-    for (const struct want *want = blocks->wants; want; want = want->next)
-        if (want->number == slot->number && want->shard == slot->shard)
-            return 1;
-    return 0;
-}
-
-static void end_want(struct blocks *blocks, const struct want *want)
-{
-    struct want **link = &blocks->wants;
-    while (*link != want)
-        link = &(*link)->next;
-    *link = want->next;
+    return wants_have(blocks->wants, slot->shard, slot->number);
 }
 
 /* Which of two loaded slots to give up. */
@@ -350,7 +333,7 @@ static tn_status take(struct blocks *blocks, uint32_t shard, uint64_t number, st
         else
             status = load_compressed(blocks, shard, number, error);
     }
-    end_want(blocks, &want);
+    want_end(&blocks->wants, &want);
     if (status != TN_OK) {
         tell_move(blocks); /* what was kept for this one may go */
         return status;

@@ -48,16 +48,20 @@ expect 0
 says "stopped: Batch "
 check "as Keras: the broken weights too" [ "$(echo runs/nan-2/checkpoints/*)" = "runs/nan-2/checkpoints/1.h5 runs/nan-2/checkpoints/2.h5" ]
 
-# ---- timed_stop: in order, and what is saved at the end is saved ----
+# ---- timed_stop: a pause in order, from which the same command goes on ----
 experiment timed '[callback:time]' 'type = timed_stop' 'max_time = 3s' '[callback:checkpoint]' 'type = model_checkpoint' \
     'path = last.h5'
 begin=$(date +%s%N)
 run train timed.ini experiment.epochs=100000
 check "it ended in time" [ $(($(date +%s%N) - begin)) -lt 6000000000 ]
-expect 0
-says "; stopped: after "
+expect 75
+says "warning: after "
 says "before max_time = 3s is over (epoch "
+says "the same command goes on from here"
 check "the weights are there" [ -s runs/timed/checkpoints/last.h5 ]
+run train timed.ini experiment.epochs=100000 callback:time.max_time=2s
+expect 75
+says "resumed at epoch "
 
 # ---- exec ----
 experiment exec '[callback:tell]' 'type = exec' 'on = run_begin, epoch_end, run_end' \

@@ -177,6 +177,8 @@ enum {
     TN_CALLBACK_KEEPS_WEIGHTS = 1u, /* may call keep_weights(): the plan counts that memory */
     /* Calls set_learning_rate(): refused beside a schedule, and "learning_rate" is in the logs of an epoch. */
     TN_CALLBACK_SETS_RATE = 2u,
+    /* Its stop() only ends this process in order: the run is not finished, and the same command goes on with it. */
+    TN_CALLBACK_PAUSES = 4u,
 };
 
 /* A number of a callback's instance that a continued run needs: what it counted, what was best so far. */
