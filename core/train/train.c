@@ -350,8 +350,10 @@ static tn_status begin(struct tn_loop *loop, struct tn_error *error)
         TN_TRY(status, tn_resume(loop, error), out);
         TN_TRY(status, tn_run_directory_describe(&loop->directory, experiment, error), out);
     }
-    if (loop->save.kind != TN_SAVE_NO)
+    if (loop->save.kind != TN_SAVE_NO) {
+        TN_TRY(status, tn_state_line_begin(loop->directory.path, &loop->line, loop->resumed_from, error), out);
         TN_TRY(status, tn_state_keeper_open(loop, &loop->keeper, error), out);
+    }
 out:
     return status;
 }
