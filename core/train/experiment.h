@@ -106,6 +106,7 @@ struct tn_progress { /* what the CLI draws; all of it read only */
 struct tn_train_request {
     int32_t fresh, quiet;
     const char *weights;    /* initial ones, or NULL */
+    const char *resume;     /* a run directory to go on in, whatever the experiment is called; NULL = its own */
     volatile int32_t *stop; /* set by a signal handler: 1 = end in order */
     void (*progress)(void *context, const struct tn_progress *progress);
     void (*say)(void *context, int32_t level, const char *text);
