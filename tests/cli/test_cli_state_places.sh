@@ -6,6 +6,9 @@
 run synth data --count 80 --size 16 --classes 3 --quiet
 expect 0
 sed -e '/^\[callback/,$d' "$here/tiny.ini" >run.ini
+if [ "${TENON_SANITIZED:-}" = tsan ]; then # it cannot see into libgomp: one thread computes, the others save
+    sed -i 's/^name .*/&\nthreads = 1/' run.ini
+fi
 cat >>run.ini <<'INI'
 
 [callback:best]
