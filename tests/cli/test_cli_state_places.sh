@@ -83,6 +83,22 @@ check "it was passed over" grep -q "disk/.* is passed over: the run was gone on 
 rm -rf disk/*
 same elsewhere
 
+# Callbacks may go and come between two halves, also one that keeps the best weights in memory.
+accident 'kill -9 $PPID'
+train accident.ini fewer
+expect 137
+sed '/^\[callback:stop/,$d' run.ini >fewer.ini
+train fewer.ini fewer experiment.epochs=3
+expect 0
+says "changed since: "
+train run.ini fewer
+expect 0
+says "callback stop is new and begins anew"
+train accident.ini other
+expect 137
+train run.ini other callback:stop.restore_best_weights=no
+expect 0
+
 # Another folder than that of the experiment's name.
 accident 'kill -9 $PPID'
 train accident.ini moved
