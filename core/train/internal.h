@@ -192,6 +192,7 @@ struct tn_loop {
     uint64_t resumed_from;             /* generation, 0 = the run has begun */
     void *resumed_state;               /* until the callbacks have it */
     const struct tn_instance *telling; /* the callback that is being told */
+    bool ending;                       /* what is saved now is saved behind the last step */
     bool pausing;                      /* one with TN_CALLBACK_PAUSES has stopped the run */
 };
 tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error);

@@ -166,6 +166,7 @@ static void put_head(struct tn_state_head *head, const struct tn_loop *loop, uin
     head->epochs_done = loop->result->epochs_done;
     head->run_id = loop->line.run_id;
     head->session = loop->line.session;
+    head->in_order = loop->ending;
     head->stopping = loop->stop && !loop->pausing;
     head->kept = loop->kept;
     head->batch = loop->next_batch;
