@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# `make soak`: kills runs (SIGKILL) at random times, also while they go on from a kill, until there were COUNT kills;
-# in between a run ends at a random call that changes a file, as by a power switch. Each run is
-# then left alone, and has to end with the weights, optimizer state, checkpoints and log of one that was not disturbed,
-# bit for bit. Stops at the first difference and keeps its folder. usage: soak.sh BUILD [COUNT] [SEED]
+# `make soak`: kills runs (SIGKILL) at random times, also while they go on from a kill, until there were COUNT kills; in
+# between a run ends at a random call that changes a file, as by a power switch. Each run is then left alone, and has to
+# end with the weights, optimizer state, checkpoints and log of one that was not disturbed, bit for bit. Stops at the
+# first difference and keeps its folder. usage: soak.sh BUILD [COUNT] [SEED]
 set -uo pipefail
 build=$(realpath "${1:?usage: soak.sh BUILD [COUNT] [SEED]}")
 wanted=${2:-1000}
@@ -66,12 +66,12 @@ common=(experiment.epochs=6 data.target_size=24x24 data.augment=warp)
 
 kinds=(folders records sequence)
 rules=("1 batches" "2 batches" "7 batches" epoch auto)
-name=none whole_ms=0
+name=none whole_ms=1000000
 for kind in "${kinds[@]}"; do
     begin=$(date +%s%N)
     "$tenon" train $kind.ini experiment.name=$kind "${common[@]}" >said 2>&1 || fail "the undisturbed run failed"
     took=$((($(date +%s%N) - begin) / 1000000))
-    [ $took -le $whole_ms ] || whole_ms=$took
+    [ $took -ge $whole_ms ] || whole_ms=$took
 done
 
 # ---- one start ----
@@ -79,12 +79,14 @@ kills=0 switched=0 nested=0 deepest=0 runs=0 depth=0
 newest() { find "runs/$1/state" -name '*.tns' 2>/dev/null | sort | tail -1; }
 
 # Starts the run and ends it: after so many milliseconds (0: never), or at the k-th call that changes a file. Workers,
-# cache and rule of saving may differ from start to start. Returns 0 when it came to its own end.
+# cache, places of states and rule of saving may differ from start to start. Returns 0 when it came to its own end.
 start() { # MILLISECONDS CALL
     local after=$1 call=$2 had status switch=()
     local also=(experiment.save_every="${rules[RANDOM % ${#rules[@]}]}" data.workers=$((1 + RANDOM % 2)))
     [ $((RANDOM % 3)) -ne 0 ] || also+=(data.cache="$work/$name.cache")
     [ $((RANDOM % 4)) -ne 0 ] || rm -rf "$XDG_CACHE_HOME" # the list of the shards is made anew
+    [ $((RANDOM % 3)) -ne 0 ] || also+=(experiment.state_folder="$work/disk") # states go to two places
+    [ $((RANDOM % 6)) -ne 0 ] || rm -rf disk                                # another machine
     [ "$call" -eq 0 ] || switch=(CRASH_AT="$call" CRASH_UNDER="$work" LD_PRELOAD="$build/tests/libcrash_at.so")
     [ $((RANDOM % 2)) -eq 0 ] || switch+=(CRASH_AFTER=1)
     had=$(newest "$name")
@@ -123,7 +125,7 @@ compare() {
     cmp -s "runs/$name/log.csv" "runs/$kind/log.csv" || fail "another log.csv"
     diff -r "runs/$name/checkpoints" "runs/$kind/checkpoints" >>said 2>&1 || fail "other checkpoints"
     other=$("$build/bin/compare_states" "$(newest "$name")" "$(newest $kind)" 2>&1) || fail "another state at the end: $other"
-    [ "$(find "runs/$name/state" -name '*.tns' | wc -l)" -eq 2 ] || fail "not two states"
+    [ "$(find "runs/$name/state" -name '*.tns' | wc -l)" -le 2 ] || fail "more than two states"
     [ -z "$(find "runs/$name" -name '*.tmp-*')" ] || fail "something half written was left"
     [ ! -e "runs/$name/lock" ] || fail "a lock was left"
 }
@@ -132,7 +134,7 @@ count() {
     echo "$kills of $wanted kills and $switched ends at a call, $nested of them before a continuation had saved anything" \
         "(up to $deepest one after the other); $runs runs compared, no difference; $(($(date +%s) - begin)) s"
 }
-echo "soak: in $work; an undisturbed run takes up to $whole_ms ms"
+echo "soak: in $work; an undisturbed run takes $whole_ms ms"
 begin=$(date +%s)
 while [ "$kills" -lt "$wanted" ]; do
     kind=${kinds[runs % 3]}
@@ -150,7 +152,7 @@ while [ "$kills" -lt "$wanted" ]; do
     until start 0 0; do :; done
     compare
     runs=$((runs + 1))
-    rm -rf "runs/$name" "$name.cache"
+    rm -rf "runs/$name" "$name.cache" disk
     [ $((runs % 10)) -ne 0 ] || count
 done
 count
