@@ -1,6 +1,7 @@
 /* compare_states.c: whether two states are of the same moment of the same run: position, rates, sums, weights, slots of
- * the optimizer and what callbacks remember, bit for bit. When they were saved, by which generation, and the experiment's
- * text (it has the run's name) may differ. usage: compare_states STATE STATE     says what differs; 1 when anything does
+ * the optimizer and what callbacks remember, bit for bit. When they were saved, by which generation, and the
+ * experiment's text (it has the run's name) may differ. usage: compare_states STATE STATE     says what differs; 1 when
+ * anything does
  */
 #include <stdlib.h>
 #include <string.h>
