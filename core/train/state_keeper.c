@@ -14,8 +14,8 @@
 
 /* Of a run's time: what copying may cost, and what copying and writing may. */
 static const double COPY_SHARE = 0.01, SAVE_SHARE = 0.035;
-/* Between two states, whatever they cost: not more often, not less often. */
-static const double LEAST_SECONDS = 5, MOST_SECONDS = 300;
+/* Between two states, whatever they cost; and what a disk is written to, on average, so that it is not worn out. */
+static const double LEAST_SECONDS = 5, BYTES_PER_SECOND = 4e6;
 static const long BEAT_SECONDS = 5; /* between two signs of life */
 
 struct tn_state_keeper {
@@ -195,8 +195,7 @@ static bool is_time(const struct tn_loop *loop, const struct tn_state_keeper *ke
 {
     const struct tn_save_rule *rule = &loop->save;
     double since = tn_seconds_now() - keeper->last_save;
-    double least = keeper->copy_seconds / COPY_SHARE,
-           most = (keeper->copy_seconds + keeper->write_seconds) / SAVE_SHARE;
+    double least = fmax(keeper->copy_seconds / COPY_SHARE, (keeper->copy_seconds + keeper->write_seconds) / SAVE_SHARE);
     switch (rule->kind) {
     case TN_SAVE_EPOCH:
         return epoch_end;
@@ -205,8 +204,7 @@ static bool is_time(const struct tn_loop *loop, const struct tn_state_keeper *ke
     case TN_SAVE_SECONDS:
         return since >= rule->seconds;
     case TN_SAVE_AUTO:
-        least = fmax(fmax(least, most), LEAST_SECONDS);
-        return since >= (epoch_end ? least : fmax(least, MOST_SECONDS));
+        return since >= fmax(fmax(least, LEAST_SECONDS), (double)keeper->image.bytes / BYTES_PER_SECOND);
     default:
         return false;
     }
@@ -257,11 +255,11 @@ tn_status tn_state_after_step(struct tn_loop *loop, bool epoch_end, struct tn_er
 {
     struct tn_state_keeper *keeper = loop->keeper;
     tn_status status = TN_OK;
-    if (!keeper || !is_time(loop, keeper, epoch_end))
+    if (!keeper)
         return TN_OK;
     pthread_mutex_lock(&keeper->mutex);
     tell_news(loop, keeper);
-    if (!keeper->busy) /* else the place is slower than the rule: the next step asks again */
+    if (!keeper->busy && is_time(loop, keeper, epoch_end)) /* busy: the next step asks again */
         status = copy_state(loop, error);
     pthread_mutex_unlock(&keeper->mutex);
     return status;
