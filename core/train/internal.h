@@ -41,6 +41,8 @@ struct tn_experiment_own {
     struct tn_instance *formats[TN_MAX_FORMATS];
     uint32_t format_count;
     struct tn_weights *weights; /* host copy through which files are written; made once */
+    struct tn_weights *whole;   /* the same with the optimizer's slots, made when a file holds them */
+    bool keeps_optimizer;       /* a callback's file may */
     char optimizer_config[2048];
     int32_t input_type; /* of the network: enum tn_pixel_type */
     int32_t batch;      /* planned */

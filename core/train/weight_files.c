@@ -94,7 +94,10 @@ static tn_status open_format(struct tn_experiment *experiment, const char *path,
 tn_status tn_weight_files_prepare(struct tn_experiment *experiment, const char *path, struct tn_error *error)
 {
     const struct tn_instance *instance;
-    return open_format(experiment, path, &instance, error);
+    tn_status status = open_format(experiment, path, &instance, error);
+    if (status == TN_OK && (instance->type->flags & TN_FORMAT_KEEPS_OPTIMIZER))
+        experiment->own->keeps_optimizer = true;
+    return status;
 }
 
 /* ---- the weights as files see them ---- */
@@ -119,14 +122,31 @@ static void describe(const struct tn_experiment *experiment, struct tn_weights *
     }
 }
 
-tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct tn_error *error)
+static tn_status open_copy(struct tn_experiment *experiment, bool with_slots, struct tn_weights **copy,
+                           struct tn_error *error)
 {
     tn_status status = tn_experiment_ready(experiment, error);
-    if (status == TN_OK && !experiment->own->weights) {
-        status = tn_network_weights_open(experiment->network, 0, &experiment->own->weights, error);
+    if (status == TN_OK && !*copy) {
+        status = tn_network_weights_open(experiment->network, with_slots, copy, error);
         if (status == TN_OK)
-            describe(experiment, experiment->own->weights);
+            describe(experiment, *copy);
     }
+    return status;
+}
+
+tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct tn_error *error)
+{
+    return open_copy(experiment, false, &experiment->own->weights, error);
+}
+
+/* The copy that a format is given: with the optimizer's slots only when the file will hold them. */
+static tn_status copy_for(struct tn_experiment *experiment, bool with_slots, struct tn_weights **copy,
+                          struct tn_error *error)
+{
+    struct tn_experiment_own *own = experiment->own;
+    struct tn_weights **kept = with_slots && experiment->optimizer ? &own->whole : &own->weights;
+    tn_status status = open_copy(experiment, kept == &own->whole, kept, error);
+    *copy = *kept;
     return status;
 }
 
@@ -147,7 +167,9 @@ uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment, uint64
     uint64_t results = (1 + tn_shape_elements(&output)) * batch * sizeof(float);
     /* the copy that is filled from the device, and the file that is built from it */
     uint64_t state = strcmp(experiment->options.save_every, "no") == 0 ? 0 : tn_state_bytes(experiment);
-    return report->parameters * sizeof(float) * 2 + results * (experiment->validation ? 2 : 1) + state;
+    /* a second copy, with the optimizer's slots, and they in the file */
+    uint64_t slots = experiment->own->keeps_optimizer ? report->parameters * sizeof(float) + report->slot_bytes * 2 : 0;
+    return report->parameters * sizeof(float) * 2 + slots + results * (experiment->validation ? 2 : 1) + state;
 }
 
 uint64_t tn_experiment_planned_bytes(const struct tn_experiment *experiment)
@@ -169,6 +191,7 @@ void tn_weight_files_close(struct tn_experiment *experiment)
 {
     struct tn_experiment_own *own = experiment->own;
     tn_network_weights_close(&own->weights);
+    tn_network_weights_close(&own->whole);
     for (uint32_t i = 0; i < own->format_count; i++)
         tn_instance_close(&own->formats[i]);
 }
@@ -219,18 +242,22 @@ tn_status tn_experiment_save_weights(struct tn_experiment *experiment, const cha
 {
     const struct tn_instance *instance = NULL;
     const struct tn_format *format;
+    struct tn_weights *weights = NULL;
     void *data = NULL;
     uint64_t bytes = 0;
     tn_status status;
-    TN_TRY(status, tn_experiment_prepare_saving(experiment, error), out);
     TN_TRY(status, open_format(experiment, path, &instance, error), out);
-    TN_TRY(status, make_parents(path, error), out);
-    TN_TRY(status, tn_network_weights_fill(experiment->network, experiment->own->weights, error), out);
-    experiment->own->weights->iterations = iterations;
-    experiment->own->weights->learning_rate = learning_rate;
     format = (const struct tn_format *)instance->type;
-    status = format->encode ? format->encode(instance->self, tn_host_table(), experiment->own->weights, flags, &data,
-                                             &bytes, error)
+    TN_TRY(status,
+           copy_for(experiment,
+                    !(flags & TN_FORMAT_WEIGHTS_ONLY) && (format->type.flags & TN_FORMAT_KEEPS_OPTIMIZER) != 0,
+                    &weights, error),
+           out);
+    TN_TRY(status, make_parents(path, error), out);
+    TN_TRY(status, tn_network_weights_fill(experiment->network, weights, error), out);
+    weights->iterations = iterations;
+    weights->learning_rate = learning_rate;
+    status = format->encode ? format->encode(instance->self, tn_host_table(), weights, flags, &data, &bytes, error)
                             : tn_fail(error, TN_UNSUPPORTED, "the format %s cannot be written", format->type.name);
     if (status != TN_OK) {
         status = tn_error_wrap(error, status, "%s", path);

@@ -49,7 +49,9 @@ static const struct tn_format h5 = {
 };
 
 static const struct tn_format weights_h5 = {
-    TN_TYPE(TN_FORMAT, "weights_h5", struct h5, NULL, "Keras 3's weights file, .weights.h5"),
+    TN_TYPE_WITH(TN_FORMAT, "weights_h5", struct h5, NULL,
+                 "Keras 3's weights file with the optimizer's state, .weights.h5", TN_FORMAT_KEEPS_OPTIMIZER, NULL,
+                 NULL),
     .extensions = "weights.h5",
     .encode = encode_keras3,
     .decode = decode,
