@@ -28,6 +28,7 @@ struct tn_state_head {
     double saved_at; /* seconds since 1970 */
     int32_t warned_not_finite, threads;
     char device[128], version[32];
+    uint64_t steps_before; /* of the optimizer, before this run */
 };
 
 /* In front of each block; its bytes follow, filled up to a multiple of 8. */

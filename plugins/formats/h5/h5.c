@@ -20,7 +20,7 @@ static tn_status encode_keras3(const void *self, const struct tn_host *host, con
                                uint32_t flags, void **data, uint64_t *bytes, struct tn_error *error)
 {
     (void)self;
-    return h5_write_keras3(host, weights, flags, data, bytes, error);
+    return h5_write_keras3(host, weights, flags, NULL, data, bytes, error);
 }
 
 static tn_status decode(const void *self, const struct tn_host *host, const void *data, uint64_t bytes,

@@ -23,8 +23,13 @@ enum { NAME_BYTES = 256 };
 /* ---- write.c ---- */
 tn_status h5_write_legacy(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags, void **data,
                           uint64_t *bytes, struct tn_error *error);
-tn_status h5_write_keras3(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags, void **data,
-                          uint64_t *bytes, struct tn_error *error);
+/* Bytes that are left free around a file for what it is put into: *data is the beginning of that room. */
+struct h5_room {
+    uint64_t front, behind;
+};
+/* `room` NULL: none. *bytes are the file's alone. */
+tn_status h5_write_keras3(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags,
+                          const struct h5_room *room, void **data, uint64_t *bytes, struct tn_error *error);
 
 /* ---- config.c ---- */
 /* The names that layers have in a file: Keras allows letters, digits, '_', '.', '-' only, and none twice. [layer_count]

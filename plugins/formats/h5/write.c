@@ -11,8 +11,9 @@ enum { NAMES_IN_ONE = 4000 };
 /* The file as it grows: HDF5 is given this memory instead of its own, so that a large file exists once. */
 struct growing {
     const struct tn_host *host;
-    void *data;
-    size_t capacity;
+    struct h5_room room; /* in front of the file and behind it */
+    char *data;          /* of all, the file begins behind room.front */
+    size_t capacity;     /* of the file */
 };
 
 tn_status h5_broken(const struct h5_writer *writer, const char *what)
@@ -33,20 +34,21 @@ static hid_t text_type(H5T_cset_t set)
 static void *grow(void *old, size_t size, H5FD_file_image_op_t operation, void *context)
 {
     struct growing *growing = context;
-    void *larger;
+    const struct h5_room *room = &growing->room;
+    char *larger;
     (void)old;
     (void)operation;
     if (size <= growing->capacity)
-        return growing->data;
-    larger = size > SIZE_MAX / 2 ? NULL : growing->host->allocate(size + size / 8);
+        return growing->data + room->front;
+    larger = size > SIZE_MAX / 2 ? NULL : growing->host->allocate(room->front + size + size / 8 + room->behind);
     if (!larger)
         return NULL;
     if (growing->data)
-        memcpy(larger, growing->data, growing->capacity);
+        memcpy(larger + room->front, growing->data + room->front, growing->capacity);
     growing->host->release(growing->data);
     growing->data = larger;
     growing->capacity = size + size / 8;
-    return larger;
+    return larger + room->front;
 }
 static void *grow_first(size_t size, H5FD_file_image_op_t operation, void *context)
 {
@@ -212,9 +214,9 @@ hid_t h5_make_group(hid_t parent, const char *name)
 
 /* What is the same in both layouts. */
 static tn_status write_file(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags, bool keras3,
-                            void **data, uint64_t *bytes, struct tn_error *error)
+                            const struct h5_room *room, void **data, uint64_t *bytes, struct tn_error *error)
 {
-    struct growing growing = {host, NULL, 0};
+    struct growing growing = {host, room ? *room : (struct h5_room){0, 0}, NULL, 0};
     struct h5_writer writer;
     tn_status status = writer_open(&writer, &growing, weights, error);
     if (status != TN_OK)
@@ -234,11 +236,11 @@ out:
 tn_status h5_write_legacy(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags, void **data,
                           uint64_t *bytes, struct tn_error *error)
 {
-    return write_file(host, weights, flags, false, data, bytes, error);
+    return write_file(host, weights, flags, false, NULL, data, bytes, error);
 }
 
-tn_status h5_write_keras3(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags, void **data,
-                          uint64_t *bytes, struct tn_error *error)
+tn_status h5_write_keras3(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags,
+                          const struct h5_room *room, void **data, uint64_t *bytes, struct tn_error *error)
 {
-    return write_file(host, weights, flags, true, data, bytes, error);
+    return write_file(host, weights, flags, true, room, data, bytes, error);
 }
