@@ -123,7 +123,8 @@ static void run_set_learning_rate(const struct tn_run *run, double rate)
 static tn_status run_save_weights(const struct tn_run *run, const char *path, uint32_t flags, struct tn_error *error)
 {
     struct tn_loop *loop = loop_of(run);
-    return tn_experiment_save_weights(loop->experiment, path, flags, run->step, run->learning_rate, error);
+    return tn_experiment_save_weights(loop->experiment, path, flags, loop->steps_before + run->step, run->learning_rate,
+                                      error);
 }
 
 static tn_status run_read_weights(const struct tn_run *run, const struct tn_weights **weights, struct tn_error *error)

@@ -27,11 +27,18 @@ struct tn_experiment_options { /* [experiment] */
 };
 extern const struct tn_option tn_experiment_option_table[];
 
+struct tn_weights_options { /* [weights] */
+    const char *from;       /* a weight file, or NULL */
+    int32_t optimizer;      /* 1: with the optimizer's state, where the file has it */
+};
+extern const struct tn_option tn_weights_option_table[];
+
 struct tn_experiment {
     struct tn_config *config;
     struct tn_registry *registry;
     struct tn_experiment_options options;
     struct tn_data_options data;
+    struct tn_weights_options weights;
     struct tn_instance *device, *loss, *optimizer, *schedule; /* loss, optimizer, schedule may be NULL */
     struct tn_instance **layers, **augments, **metrics, **callbacks, **sources;
     uint32_t layer_count, augment_count, metric_count, callback_count, source_count;

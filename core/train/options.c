@@ -22,6 +22,16 @@ const struct tn_option tn_experiment_option_table[] = {
     TN_END,
 };
 
+const struct tn_option tn_weights_option_table[] = {
+    TN_PATH(
+        struct tn_weights_options, from, NULL,
+        "weight file that training begins with (.keras, .safetensors, .weights.h5, .h5); `train --weights` overrides "
+        "it"),
+    TN_BOOL(struct tn_weights_options, optimizer, 1,
+            "go on with the optimizer's state too, where the file has that of the same optimizer"),
+    TN_END,
+};
+
 static tn_status add(struct tn_config *config, const char *kind, const char *name, const char *type)
 {
     struct tn_section *section = tn_config_add(config, kind, name);

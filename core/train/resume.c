@@ -21,7 +21,8 @@ static bool may_change(const char *kind, const char *key)
                                  : strcmp(kind, "data") == 0     ? data
                                  : strcmp(kind, "source") == 0   ? source
                                                                  : NULL;
-    if (strcmp(kind, "callback") == 0 || strcmp(kind, "plugins") == 0 || strcmp(kind, "device") == 0)
+    if (strcmp(kind, "callback") == 0 || strcmp(kind, "plugins") == 0 || strcmp(kind, "device") == 0 ||
+        strcmp(kind, "weights") == 0) /* what it began with is in the state */
         return true;
     for (; allowed && *allowed; allowed++)
         if (strcmp(*allowed, key) == 0)

@@ -172,6 +172,7 @@ static void put_head(struct tn_state_head *head, const struct tn_loop *loop, uin
     head->batch = loop->next_batch;
     head->batches = loop->batches;
     head->step = loop->run.step;
+    head->steps_before = loop->steps_before;
     head->base_rate = loop->base_rate;
     head->learning_rate = loop->learning_rate;
     head->best_value = loop->result->best_value;

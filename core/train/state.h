@@ -31,6 +31,7 @@ struct tn_state_head {
     int32_t session;  /* of the process that saved it: 1 began the run, 2 went on with it, … */
     int32_t in_order; /* 1: saved because the run was to end, after its last step */
     char device[128], version[32];
+    uint64_t steps_before; /* of the optimizer, before this run */
 };
 
 /* In front of each block; its bytes follow, filled up to a multiple of 8. */

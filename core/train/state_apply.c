@@ -161,6 +161,7 @@ tn_status tn_state_apply(struct tn_loop *loop, const void *data, struct tn_error
     }
     loop->run.epoch = head->epoch;
     loop->run.step = loop->result->steps = head->step;
+    loop->steps_before = head->steps_before;
     loop->next_batch = head->batch;
     loop->base_rate = head->base_rate;
     loop->learning_rate = loop->run.learning_rate = head->learning_rate;

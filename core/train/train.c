@@ -106,7 +106,7 @@ static tn_status train_batch(struct tn_loop *loop, const struct tn_batch *batch,
     choose_rate(loop);
     TN_TRY(status, tn_loop_tell(loop, TN_BATCH_BEGIN, error), out);
     step.learning_rate = loop->learning_rate;
-    step.step = loop->run.step + 1;
+    step.step = loop->steps_before + loop->run.step + 1;
     step.seed = step_seed(loop);
     TN_TRY(status,
            tn_network_train_step(loop->experiment->network, batch->count, tn_meters_images(meters, batch),
@@ -250,7 +250,8 @@ static tn_status end_interrupted(struct tn_loop *loop, struct tn_error *error)
     if (status != TN_OK)
         return tn_error_wrap(error, status, "interrupted, and the run's state could not be saved");
     (void)snprintf(path, sizeof path, "%s/checkpoints/interrupted.h5", loop->directory.path);
-    status = tn_experiment_save_weights(loop->experiment, path, 0, loop->run.step, loop->learning_rate, error);
+    status = tn_experiment_save_weights(loop->experiment, path, 0, loop->steps_before + loop->run.step,
+                                        loop->learning_rate, error);
     if (status != TN_OK)
         return tn_error_wrap(error, status, "interrupted, and the weights could not be saved");
     return tn_fail(
@@ -296,20 +297,6 @@ static void count_steps(struct tn_loop *loop)
     loop->total_steps = loop->batches * (uint64_t)options->epochs;
 }
 
-static tn_status load_initial(struct tn_loop *loop, struct tn_error *error)
-{
-    char notes[512], text[1600];
-    tn_status status;
-    if (!loop->request->weights)
-        return TN_OK;
-    status = tn_experiment_load_weights(loop->experiment, loop->request->weights, notes, sizeof notes, error);
-    if (status == TN_OK && notes[0]) {
-        (void)snprintf(text, sizeof text, "%s: %s", loop->request->weights, notes);
-        tn_loop_say(loop, TN_LOG_WARNING, text);
-    }
-    return status;
-}
-
 /* --fresh may have chosen another folder than the one that the experiment names. */
 static void say_folder(struct tn_loop *loop)
 {
@@ -350,12 +337,13 @@ static tn_status begin(struct tn_loop *loop, struct tn_error *error)
         return tn_fail(error, TN_INVALID, "this experiment was not opened for training");
     TN_TRY(status, tn_save_rule_parse(experiment->options.save_every, &loop->save, error), out);
     TN_TRY(status, tn_experiment_prepare_saving(experiment, error), out);
-    TN_TRY(status, load_initial(loop, error), out);
+    TN_TRY(status, tn_weight_files_judge(experiment, error), out);
+    TN_TRY(status, choose_directory(loop, error), out);
+    TN_TRY(status, tn_loop_load_initial(loop, error), out);
     TN_TRY(status, tn_meters_open(&loop->train, experiment, experiment->train, error), out);
     if (experiment->validation)
         TN_TRY(status, tn_meters_open(&loop->validation, experiment, experiment->validation, error), out);
     TN_TRY(status, tn_loop_open_logs(loop, error), out);
-    TN_TRY(status, choose_directory(loop, error), out);
     TN_TRY(status, tn_run_directory_open(&loop->directory, experiment, loop->request->fresh != 0, error), out);
     say_folder(loop);
     count_steps(loop);
