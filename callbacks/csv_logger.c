@@ -2,7 +2,8 @@
  * lines end in CR LF, a run without validation gets its val_ columns filled with NA. Behind Keras' columns stands how
  * fast the epoch was, and what it waited for.
  *
- * A row is written whole, or it waits, in the run's state too, until the place takes it: training goes on meanwhile.
+ * A row is written whole, or it waits until the place takes it: training goes on meanwhile. The rows are in the run's
+ * state too, so that those come back that a drive has lost.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,18 +15,21 @@
 #include "monitor.h"
 #include "number.h"
 
+enum { MOST_ROWS = 1 << 18, MOST_BYTES = 1 << 30 };
+
 struct csv_logger {
     const char *filename, *separator;
     int32_t append, throughput;
     /* state */
     const struct tn_host *host;
     int32_t begun, warned;
-    char *waiting; /* rows that are not in the file yet, from host->allocate; NULL = none */
+    char *rows;      /* of this run, the newest ones, from host->allocate; NULL = none */
+    int64_t start;   /* bytes of the file in front of them */
+    int64_t written; /* bytes of them that are in the file */
     char path[1024];
     char (*columns)[128]; /* fixed by the first epoch */
     uint32_t column_count;
     int32_t header_wanted;
-    int64_t bytes;        /* of whole rows so far */
     int32_t speed_wanted; /* the columns of throughput; known runs only, and not where an older file goes on without */
 };
 
@@ -61,8 +65,9 @@ static tn_status refuse(const struct csv_logger *logger, struct tn_error *error)
 
 static void forget(struct csv_logger *logger)
 {
-    logger->host->release(logger->waiting);
-    logger->waiting = NULL;
+    logger->host->release(logger->rows);
+    logger->rows = NULL;
+    logger->written = 0;
     free(logger->columns);
     logger->columns = NULL;
     logger->column_count = 0;
@@ -85,30 +90,63 @@ static int write_all(int file, const char *text, size_t length)
     return 0;
 }
 
-/* Puts what waits behind the whole rows; half a row of an earlier attempt goes. On the disk before the run's state says
- * that it is there. */
-static tn_status write_waiting(struct csv_logger *logger, struct tn_error *error)
+/* Behind the whole rows; half a row of an earlier attempt goes. On the disk before the run's state says that it is
+ * there. */
+static int append(const struct csv_logger *logger, size_t length)
 {
-    size_t length = logger->waiting ? strlen(logger->waiting) : 0;
-    if (length == 0)
-        return TN_OK;
-    int file = open(logger->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666), failed;
+    int file = open(logger->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666), failed, reason;
     if (file < 0)
-        return refuse(logger, error);
-    failed = ftruncate(file, (off_t)logger->bytes) != 0 || lseek(file, 0, SEEK_END) < 0 ||
-             write_all(file, logger->waiting, length) != 0;
-    failed = failed || (fdatasync(file) != 0 && errno != EINVAL && errno != ENOTSUP && errno != ENOSYS);
-    int reason = errno;
+        return -1;
+    failed = ftruncate(file, (off_t)(logger->start + logger->written)) != 0 || lseek(file, 0, SEEK_END) < 0 ||
+             write_all(file, logger->rows + logger->written, length) != 0 ||
+             (fdatasync(file) != 0 && errno != EINVAL && errno != ENOTSUP && errno != ENOSYS);
+    reason = errno;
     if (close(file) != 0 && !failed)
-        failed = 1;
-    else
-        errno = reason;
-    if (failed)
-        return refuse(logger, error);
-    logger->bytes += (int64_t)length;
-    logger->host->release(logger->waiting);
-    logger->waiting = NULL;
-    return TN_OK;
+        return -1;
+    errno = reason;
+    return failed ? -1 : 0;
+}
+
+/* On a place that only takes whole new files. */
+static tn_status write_anew(const struct csv_logger *logger, struct tn_error *error)
+{
+    void *before = NULL;
+    uint64_t bytes = 0, length = strlen(logger->rows);
+    tn_status status = TN_OK;
+    if (logger->start > 0)
+        status = logger->host->read_file(logger->path, MOST_BYTES, &before, &bytes, error);
+    if (status == TN_OK && bytes < (uint64_t)logger->start)
+        status = tn_fail(error, TN_IO, "%s is shorter than it was", logger->path);
+    char *whole = status == TN_OK ? logger->host->allocate((uint64_t)logger->start + length + 1) : NULL;
+    if (whole) {
+        if (logger->start > 0)
+            memcpy(whole, before, (size_t)logger->start);
+        memcpy(whole + logger->start, logger->rows, (size_t)length);
+        status = logger->host->write_file(logger->path, whole, (uint64_t)logger->start + length, error);
+    } else if (status == TN_OK) {
+        status = tn_fail(error, TN_NO_MEMORY, "no memory for the rows of %s", logger->path);
+    }
+    logger->host->release(whole);
+    logger->host->release(before);
+    return status;
+}
+
+static int takes_whole_files_only(int reason)
+{
+    return reason == EPERM || reason == EINVAL || reason == ENOTSUP || reason == ENOSYS;
+}
+
+static tn_status write_rows(struct csv_logger *logger, struct tn_error *error)
+{
+    int64_t length = logger->rows ? (int64_t)strlen(logger->rows) : 0;
+    tn_status status = TN_OK;
+    if (length == logger->written)
+        return TN_OK;
+    if (append(logger, (size_t)(length - logger->written)) != 0)
+        status = takes_whole_files_only(errno) ? write_anew(logger, error) : refuse(logger, error);
+    if (status == TN_OK)
+        logger->written = length;
+    return status;
 }
 
 /* Tells the first failure, and what is missing at the end. */
@@ -116,7 +154,7 @@ static void try_to_write(struct csv_logger *logger, const struct tn_run *run)
 {
     struct tn_error failure = {.status = TN_OK};
     char text[sizeof failure.text + 64];
-    if (write_waiting(logger, &failure) == TN_OK) {
+    if (write_rows(logger, &failure) == TN_OK) {
         run->unsaved(run, NULL);
         logger->warned = 0;
         return;
@@ -154,7 +192,7 @@ static tn_status run_begin(struct csv_logger *logger, const struct tn_run *run, 
     logger->header_wanted = !logger->append || stat(logger->path, &known) != 0 || known.st_size == 0;
     logger->speed_wanted = run->size >= offsetof(struct tn_run, input_wait) + sizeof(double) &&
                            (logger->header_wanted ? logger->throughput : has_speed(logger->path));
-    logger->bytes = logger->append && !logger->header_wanted ? (int64_t)known.st_size : 0;
+    logger->start = logger->append && !logger->header_wanted ? (int64_t)known.st_size : 0;
     /* A run that goes on cuts its own file to the rows that it still knows of, in run_resume(). */
     int file =
         open(logger->path, O_WRONLY | O_CREAT | O_CLOEXEC | (logger->append || run->resumed ? 0 : O_TRUNC), 0666);
@@ -165,18 +203,24 @@ static tn_status run_begin(struct csv_logger *logger, const struct tn_run *run, 
     return TN_OK;
 }
 
-/* Rows of epochs that are done again leave. */
+/* Rows of epochs that are done again leave, and those that were lost come back. */
 static tn_status run_resume(struct csv_logger *logger, const struct tn_run *run, struct tn_error *error)
 {
     struct stat known;
+    int64_t length = logger->rows ? (int64_t)strlen(logger->rows) : 0;
     if (stat(logger->path, &known) != 0)
         return refuse(logger, error);
-    if (known.st_size < logger->bytes) {
+    if (logger->start < 0 || logger->written < 0 || logger->written > length)
+        return tn_fail(error, TN_CORRUPT, "the state of %s makes no sense", logger->path);
+    if (known.st_size < logger->start) {
         run->say(run, TN_LOG_WARNING, "rows of the log have been lost: it goes on with what is there");
-        logger->bytes = known.st_size;
+        logger->start = known.st_size;
     }
-    logger->header_wanted = logger->bytes == 0 && !logger->waiting;
-    if (known.st_size > logger->bytes && truncate(logger->path, (off_t)logger->bytes) != 0)
+    if (known.st_size < logger->start + logger->written)
+        logger->written = known.st_size - logger->start;
+    logger->header_wanted = logger->start + length == 0;
+    if (known.st_size > logger->start + logger->written &&
+        truncate(logger->path, (off_t)(logger->start + logger->written)) != 0 && !takes_whole_files_only(errno))
         return refuse(logger, error);
     try_to_write(logger, run);
     return TN_OK;
@@ -249,18 +293,21 @@ static void put_values(const struct csv_logger *logger, const struct tn_run *run
     (void)fputs("\r\n", row);
 }
 
-/* Puts text behind what waits. */
-static tn_status add_waiting(struct csv_logger *logger, const char *text, size_t length, struct tn_error *error)
+/* Puts a row behind the others. Of a very long run the oldest ones that are in the file are not kept any more. */
+static tn_status add_row(struct csv_logger *logger, const char *text, size_t length, struct tn_error *error)
 {
-    size_t before = logger->waiting ? strlen(logger->waiting) : 0;
-    char *longer = logger->host->allocate(before + length + 1);
+    size_t before = logger->rows ? strlen(logger->rows) : 0;
+    size_t leave = before > MOST_ROWS ? (size_t)logger->written : 0;
+    char *longer = logger->host->allocate(before - leave + length + 1);
     if (!longer)
         return tn_fail(error, TN_NO_MEMORY, "no memory for a row of %s", logger->path);
-    if (before)
-        memcpy(longer, logger->waiting, before);
-    memcpy(longer + before, text, length);
-    logger->host->release(logger->waiting);
-    logger->waiting = longer;
+    if (before > leave)
+        memcpy(longer, logger->rows + leave, before - leave);
+    memcpy(longer + before - leave, text, length);
+    logger->host->release(logger->rows);
+    logger->rows = longer;
+    logger->start += (int64_t)leave;
+    logger->written -= (int64_t)leave;
     return TN_OK;
 }
 
@@ -288,7 +335,7 @@ static tn_status epoch_end(struct csv_logger *logger, const struct tn_run *run, 
     if (!row || fclose(row) != 0)
         status = tn_fail(error, TN_NO_MEMORY, "no memory for a row of %s", logger->path);
     else
-        status = add_waiting(logger, text, length, error);
+        status = add_row(logger, text, length, error);
     free(text);
     if (status == TN_OK)
         try_to_write(logger, run);
@@ -331,8 +378,9 @@ static void csv_logger_close(void *self)
 }
 
 static const struct tn_state_field csv_logger_state[] = {
-    {"bytes", TN_FIELD_INT64, 0, offsetof(struct csv_logger, bytes)},
-    {"waiting", TN_FIELD_TEXT, 0, offsetof(struct csv_logger, waiting)},
+    {"rows", TN_FIELD_TEXT, 0, offsetof(struct csv_logger, rows)},
+    {"start", TN_FIELD_INT64, 0, offsetof(struct csv_logger, start)},
+    {"written", TN_FIELD_INT64, 0, offsetof(struct csv_logger, written)},
     {"speed_wanted", TN_FIELD_INT32, 0, offsetof(struct csv_logger, speed_wanted)},
     {NULL, 0, 0, 0},
 };

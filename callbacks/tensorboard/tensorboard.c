@@ -101,8 +101,10 @@ static void finish(struct tensorboard *board, const struct tn_run *run)
     struct event_file *files[] = {&board->train, &board->validation, &board->session};
     struct tn_error error;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
-        if (event_file_close(files[i], &error) != TN_OK && run)
+        if (event_file_close(files[i], &error) != TN_OK && run) {
             warn(board, run, &error);
+            run->unsaved(run, error.text);
+        }
 }
 
 /* ---- what is written ---- */
