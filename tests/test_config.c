@@ -228,7 +228,7 @@ static const struct {
      "exp.ini:3: the name of a section cannot have `[`, `]`, `,` or `${`\n"},
     {"[layers:x]\ntype = y\n", "exp.ini:1: unknown section [layers]; did you mean [layer]?\n"},
     {"[nonsense]\n", "exp.ini:1: unknown section [nonsense]; known are experiment, plugins, data, source, augment, "
-                     "strategy, layer, block, loss, optimizer, schedule, metric, callback, device\n"},
+                     "strategy, layer, block, loss, optimizer, schedule, metric, callback, device, weights\n"},
     {"[loss]\ntype = x\nremove = perhaps\n", "exp.ini:3: [loss] remove: `perhaps` is not yes or no\n"},
     /* 198 bytes are fine, 199 are not; the comment behind them does not count */
     {"[data]\na = " TEN("0123456789") TEN("012345678") "0123"

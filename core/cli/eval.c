@@ -10,7 +10,7 @@ struct options {
 };
 
 static const struct tn_option options[] = {
-    TN_STRING_REQUIRED(struct options, weights, "weight file (.h5) to judge"),
+    TN_STRING_REQUIRED(struct options, weights, "weight file (.keras, .safetensors, .h5) to judge"),
     TN_STRING(struct options, source, NULL, "name of a [source:...]; default validation, or train without one"),
     TN_BOOL(struct options, json, 0, "print one JSON object"),
     TN_BOOL(struct options, quiet, 0, "no progress"),

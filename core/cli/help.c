@@ -96,6 +96,7 @@ static const struct {
 } sections[] = {
     {"experiment", "[experiment]: the run as a whole", tn_experiment_option_table},
     {"data", "[data]: how pictures become batches", tn_data_option_table},
+    {"weights", "[weights]: what training begins with", tn_weights_option_table},
 };
 
 void tn_help_option_range(struct tn_text *text, const struct tn_option *option)

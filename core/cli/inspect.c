@@ -94,6 +94,15 @@ static bool is_called_records(const char *path)
     return strstr(slash ? slash : path, ".tfrec") != NULL;
 }
 
+/* HDF5 is known by its first bytes; archives and safetensors by these and their names: others have such bytes too. */
+static bool is_weights(const char *path, const unsigned char *head, size_t bytes)
+{
+    const char *dot = strrchr(path, '.');
+    if (bytes >= 8 && memcmp(head, "\x89HDF\r\n\x1A\n", 8) == 0)
+        return true;
+    return dot && (strcmp(dot, ".keras") == 0 || strcmp(dot, ".safetensors") == 0 || strcmp(dot, ".h5") == 0);
+}
+
 static enum kind kind_of_file(const struct sorting *sorting, const char *path, struct tn_error *error)
 {
     unsigned char head[HEAD_BYTES];
@@ -102,7 +111,7 @@ static enum kind kind_of_file(const struct sorting *sorting, const char *path, s
     enum kind kind = KIND_NONE;
     if (got < 0) {
         (void)tn_fail(error, TN_IO, "%s: cannot read it: %s", path, strerror(errno));
-    } else if (got >= 8 && memcmp(head, "\x89HDF\r\n\x1A\n", 8) == 0) {
+    } else if (is_weights(path, head, (size_t)got)) {
         kind = KIND_WEIGHTS;
     } else if (tn_decoder_codec(sorting->decoder, head, (uint64_t)got)) {
         kind = KIND_PICTURE;
@@ -111,7 +120,8 @@ static enum kind kind_of_file(const struct sorting *sorting, const char *path, s
                                                               (uint32_t)head[10] << 16 | (uint32_t)head[11] << 24))) {
         kind = KIND_RECORDS;
     } else {
-        (void)tn_fail(error, TN_UNSUPPORTED, "%s: %s no TFRecord file, weight file (.h5), picture or run directory",
+        (void)tn_fail(error, TN_UNSUPPORTED,
+                      "%s: %s no TFRecord file, weight file (.keras, .safetensors, .h5), picture or run directory",
                       path, got == 0 ? "it is empty:" : "it is");
     }
     if (descriptor >= 0)

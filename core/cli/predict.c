@@ -11,7 +11,7 @@ struct options {
 };
 
 static const struct tn_option options[] = {
-    TN_STRING_REQUIRED(struct options, weights, "weight file (.h5)"),
+    TN_STRING_REQUIRED(struct options, weights, "weight file (.keras, .safetensors, .h5)"),
     TN_INT(struct options, top, 1, 1, 1000, "how many classes for each image, the likeliest first"),
     TN_BOOL(struct options, csv, 0,
             "print CSV: file,class,score (then class2,score2, ...); several classes or numbers: a column for each"),

@@ -11,7 +11,8 @@ struct options {
 
 static const struct tn_option options[] = {
     TN_BOOL(struct options, fresh, 0, "start anew beside an earlier run of this name: in NAME-2, NAME-3, ..."),
-    TN_PATH(struct options, weights, NULL, "begin with the weights of this file"),
+    TN_PATH(struct options, weights, NULL,
+            "begin with the weights of this file, and with its optimizer state (see [weights])"),
     TN_PATH(struct options, resume, NULL, "go on with the run in this folder, not with that of the experiment's name"),
     TN_BOOL(struct options, quiet, 0, "print warnings and errors only"),
     TN_PLUGIN_PATH_OPTION(struct options),

@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 
-static const char *const section_kinds[] = {"experiment", "plugins", "data",     "source", "augment",
-                                            "strategy",   "layer",   "block",    "loss",   "optimizer",
-                                            "schedule",   "metric",  "callback", "device", NULL};
+static const char *const section_kinds[] = {"experiment", "plugins", "data",    "source",    "augment",  "strategy",
+                                            "layer",      "block",   "loss",    "optimizer", "schedule", "metric",
+                                            "callback",   "device",  "weights", NULL};
 
 bool tn__is_section_kind(const char *kind)
 {

@@ -71,6 +71,22 @@ static tn_status describe_weights(struct tn_network *network, struct weights *w,
     return w->arena.failed ? tn_fail(error, TN_NO_MEMORY, "no memory for a copy of the weights") : TN_OK;
 }
 
+static tn_status describe_loss(const struct tn_instance *instance, struct weights *w, struct tn_error *error)
+{
+    const struct tn_loss *loss = (const struct tn_loss *)(const void *)instance->type;
+    char config[1024] = "";
+    if (!loss->keras_class)
+        return TN_OK;
+    if (loss->keras_config) {
+        tn_status status = loss->keras_config(instance->self, config, sizeof config, error);
+        if (status != TN_OK)
+            return status;
+    }
+    w->weights.loss_class = loss->keras_class;
+    w->weights.loss_config = tn_arena_string(&w->arena, config);
+    return TN_OK;
+}
+
 static tn_status describe_optimizer(struct tn_network *network, struct weights *w, bool with_slots,
                                     struct tn_error *error)
 {
@@ -81,6 +97,11 @@ static tn_status describe_optimizer(struct tn_network *network, struct weights *
     if (!names)
         return tn_fail(error, TN_NO_MEMORY, "no memory for the weights");
     w->weights.loss = network->spec.loss ? network->spec.loss->type->name : NULL;
+    if (network->spec.loss) {
+        tn_status status = describe_loss(network->spec.loss, w, error);
+        if (status != TN_OK)
+            return status;
+    }
     if (!optimizer)
         return TN_OK;
     w->weights.optimizer_class = optimizer->keras_class;

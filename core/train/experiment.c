@@ -59,6 +59,8 @@ static tn_status read_options(struct tn_setup *setup)
     if (tn_options_apply(tn_experiment_option_table, tn_config_section(config, "experiment", ""), reserved,
                          &experiment->options, &experiment->arena, setup->problems) == TN_NO_MEMORY ||
         tn_options_apply(tn_data_option_table, tn_config_section(config, "data", ""), NULL, &experiment->data,
+                         &experiment->arena, setup->problems) == TN_NO_MEMORY ||
+        tn_options_apply(tn_weights_option_table, tn_config_section(config, "weights", ""), NULL, &experiment->weights,
                          &experiment->arena, setup->problems) == TN_NO_MEMORY)
         return TN_NO_MEMORY;
     if (!experiment->options.name)

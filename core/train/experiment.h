@@ -22,16 +22,24 @@ struct tn_experiment_options { /* [experiment] */
     int64_t threads;           /* compute threads, 0 = all cores */
     const char *device;        /* auto, cpu, cuda */
     const char *save_every;    /* see tn_save_rule_parse; default auto */
+    int32_t on_save_error;     /* 0 warn, 1 fail */
     const char *state_folder;  /* auto, no, or a folder */
     int32_t precision;         /* float32 | bfloat16 (not implemented: an error) */
 };
 extern const struct tn_option tn_experiment_option_table[];
+
+struct tn_weights_options { /* [weights] */
+    const char *from;       /* a weight file, or NULL */
+    int32_t optimizer;      /* 1: with the optimizer's state, where the file has it */
+};
+extern const struct tn_option tn_weights_option_table[];
 
 struct tn_experiment {
     struct tn_config *config;
     struct tn_registry *registry;
     struct tn_experiment_options options;
     struct tn_data_options data;
+    struct tn_weights_options weights;
     struct tn_instance *device, *loss, *optimizer, *schedule; /* loss, optimizer, schedule may be NULL */
     struct tn_instance **layers, **augments, **metrics, **callbacks, **sources;
     uint32_t layer_count, augment_count, metric_count, callback_count, source_count;

@@ -12,6 +12,7 @@
  *   manifest.c       manifest.json
  *   state.c, state_apply.c   the loop as bytes, and back;  state_files.c on disk;  resume.c going on
  *   save_rule.c      when a state is saved
+ *   initial.c        what a run begins with
  *   train.c          the loop;  events.c what callbacks see and may ask for
  *   eval.c, predict.c
  */
@@ -41,6 +42,9 @@ struct tn_experiment_own {
     struct tn_instance *formats[TN_MAX_FORMATS];
     uint32_t format_count;
     struct tn_weights *weights; /* host copy through which files are written; made once */
+    struct tn_weights *whole;   /* the same with the optimizer's slots, made when a file holds them */
+    bool keeps_optimizer;       /* a callback's file may */
+    const char *described_file; /* of a callback, in a format that needs Keras' words for all layers; or NULL */
     char optimizer_config[2048];
     int32_t input_type; /* of the network: enum tn_pixel_type */
     int32_t batch;      /* planned */
@@ -89,6 +93,19 @@ tn_status tn_experiment_read_weights(struct tn_experiment *experiment, const str
                                      struct tn_error *error);
 /* Opens the format that writes files of this name; TN_INVALID when there is none. */
 tn_status tn_weight_files_prepare(struct tn_experiment *experiment, const char *path, struct tn_error *error);
+/* Whether the network can be written into the files that callbacks want. */
+tn_status tn_weight_files_judge(const struct tn_experiment *experiment, struct tn_error *error);
+/* What a file brought. */
+struct tn_loaded {
+    bool has_optimizer; /* the optimizer's state too */
+    uint32_t slots;     /* arrays of it */
+    uint64_t iterations;
+    double learning_rate; /* NaN: the file has none */
+    char notes[512];
+};
+/* Loads weights, and the optimizer's state where the file has it. */
+tn_status tn_experiment_load_whole(struct tn_experiment *experiment, const char *path, struct tn_loaded *loaded,
+                                   struct tn_error *error);
 void tn_weight_files_close(struct tn_experiment *experiment);
 
 /* ---- meters.c: mean loss and metrics of the samples seen since reset ---- */
@@ -145,7 +162,7 @@ struct tn_save_rule {
 /* "auto", "no", "epoch", "500 batches", "5min". */
 tn_status tn_save_rule_parse(const char *text, struct tn_save_rule *rule, struct tn_error *error);
 
-/* ---- the loop: train.c and events.c ---- */
+/* ---- the loop: train.c, events.c and initial.c ---- */
 struct tn_state_keeper;
 /* Who has gone on with a run, and from which generation (state_line.c). */
 struct tn_state_line {
@@ -174,8 +191,9 @@ struct tn_loop {
     struct tn_log_slot *epoch_slots, *batch_slots;
     uint32_t epoch_log_count, batch_log_count;
     uint64_t batches, total_steps;
-    double learning_rate; /* now */
-    double base_rate;     /* what a schedule starts from */
+    uint64_t steps_before; /* of the optimizer, whose state came with the weights that the run began with */
+    double learning_rate;  /* now */
+    double base_rate;      /* what a schedule starts from */
     bool stop, interrupted, warned_not_finite;
     char stop_reason[256], hint[560];
     double epoch_begin, phase_begin, training_seconds, wait_seconds;
@@ -191,7 +209,9 @@ struct tn_loop {
     struct tn_state_line line;
     uint64_t resumed_from;             /* generation, 0 = the run has begun */
     void *resumed_state;               /* until the callbacks have it */
+    char (*unsaved)[512];              /* of each callback: what it could not save; "" = all is saved */
     const struct tn_instance *telling; /* the callback that is being told */
+    bool ending;                       /* what is saved now is saved behind the last step */
     bool pausing;                      /* one with TN_CALLBACK_PAUSES has stopped the run */
 };
 tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error);
@@ -200,5 +220,9 @@ void tn_loop_set_logs(struct tn_loop *loop, bool epoch_end);
 tn_status tn_loop_tell(struct tn_loop *loop, int32_t event, struct tn_error *error);
 void tn_loop_say(struct tn_loop *loop, int32_t level, const char *text);
 void tn_loop_bind_run(struct tn_loop *loop);
+/* What a callback could not save; NULL = nothing. */
+const char *tn_loop_unsaved(const struct tn_loop *loop);
+/* Loads the weights of the file that was asked for, if any; says what came. */
+tn_status tn_loop_load_initial(struct tn_loop *loop, struct tn_error *error);
 
 #endif

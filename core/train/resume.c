@@ -12,8 +12,8 @@
  * are done, not what is computed. */
 static bool may_change(const char *kind, const char *key)
 {
-    static const char *const experiment[] = {"name",    "epochs",     "run_folder",   "threads", "device",
-                                             "include", "save_every", "state_folder", NULL};
+    static const char *const experiment[] = {"name",    "epochs",     "run_folder",   "threads",       "device",
+                                             "include", "save_every", "state_folder", "on_save_error", NULL};
     static const char *const data[] = {"workers",     "prefetch", "overlap",     "io_threads",  "read_ahead", "cache",
                                        "cache_stage", "retries",  "retry_pause", "cache_limit", "on_error",   NULL};
     static const char *const source[] = {"path", "files", "folder", "index", "stage", "stage_limit", "verify", NULL};
@@ -21,7 +21,8 @@ static bool may_change(const char *kind, const char *key)
                                  : strcmp(kind, "data") == 0     ? data
                                  : strcmp(kind, "source") == 0   ? source
                                                                  : NULL;
-    if (strcmp(kind, "callback") == 0 || strcmp(kind, "plugins") == 0 || strcmp(kind, "device") == 0)
+    if (strcmp(kind, "callback") == 0 || strcmp(kind, "plugins") == 0 || strcmp(kind, "device") == 0 ||
+        strcmp(kind, "weights") == 0) /* what it began with is in the state */
         return true;
     for (; allowed && *allowed; allowed++)
         if (strcmp(*allowed, key) == 0)
@@ -118,14 +119,15 @@ static void say_where(struct tn_loop *loop, const struct tn_state_found *state)
     const struct tn_plan_report *report = tn_network_report(loop->experiment->network);
     char text[1800], ago[64], lost[96] = "";
     double since = (double)time(NULL) - head->saved_at, after = state->last_alive - head->saved_at;
-    if (state->last_alive > 0 && after >= 1)
-        (void)snprintf(lost, sizeof lost, ", lost about %s of work", tn_say_seconds(ago, sizeof ago, after));
-    if (state->last_alive > 0 && after < 1)
+    if (head->in_order)
         (void)snprintf(lost, sizeof lost, ", nothing is lost");
+    else if (state->last_alive > 0) /* it may have lived a second longer than it was seen to */
+        (void)snprintf(lost, sizeof lost, ", lost at most %s of work",
+                       tn_say_seconds(ago, sizeof ago, fmax(after, 0) + 1));
     (void)snprintf(
         text, sizeof text,
-        "resumed at epoch %d, batch %llu of %llu%s; the state is of step %llu, %s ago; optimizer state: %u of "
-        "%u tensors%s%s",
+        "resumed at epoch %d, batch %llu of %llu%s; the state is of step %llu, %s ago; optimizer state: %u of %u "
+        "tensors%s%s",
         head->epoch + 1, (unsigned long long)head->batch, (unsigned long long)loop->batches, lost,
         (unsigned long long)head->step, tn_say_seconds(ago, sizeof ago, since > 0 ? since : 0), slots, slots,
         state->notes[0] ? "; " : "", state->notes);
@@ -143,11 +145,10 @@ static tn_status refuse_finished(const struct tn_loop *loop, const struct tn_sta
     int32_t how = tn_state_ended(loop->directory.path, head->generation);
     if (how == TN_STATE_UNFINISHED || (how == TN_STATE_FINISHED && head->epoch < loop->run.epochs))
         return TN_OK;
-    return tn_fail(
-        error, TN_INVALID,
-        "%s holds a run that is finished: more epochs continue it (experiment.epochs), --fresh begins anew in "
-        "another folder",
-        loop->directory.path);
+    return tn_fail(error, TN_INVALID, "%s holds a run that is finished: %s--fresh begins anew in another folder",
+                   loop->directory.path,
+                   how == TN_STATE_FINISHED ? "more epochs continue it (experiment.epochs), "
+                                            : "a callback has ended it; ");
 }
 
 tn_status tn_resume(struct tn_loop *loop, struct tn_error *error)

@@ -31,6 +31,8 @@ static const struct tn_option *table_of(const struct tn_experiment *experiment, 
         return tn_experiment_option_table;
     if (strcmp(section->kind, "data") == 0)
         return tn_data_option_table;
+    if (strcmp(section->kind, "weights") == 0)
+        return tn_weights_option_table;
     if (!kind || !type)
         return NULL;
     found = tn_registry_find(experiment->registry, kind, type->value, NULL);

@@ -5,7 +5,7 @@
 #include "train/internal.h"
 
 /* Sections of which there is one, without a name. */
-static const char *const plain_kinds[] = {"experiment", "data", "plugins", NULL};
+static const char *const plain_kinds[] = {"experiment", "data", "plugins", "weights", NULL};
 /* Sections of which there is one, with or without a name. */
 static const char *const single_kinds[] = {"loss", "optimizer", "schedule", NULL};
 

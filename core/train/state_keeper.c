@@ -16,7 +16,7 @@
 static const double COPY_SHARE = 0.01, SAVE_SHARE = 0.035;
 /* Between two states, whatever they cost; and what a disk is written to, on average, so that it is not worn out. */
 static const double LEAST_SECONDS = 5, BYTES_PER_SECOND = 4e6;
-static const long BEAT_SECONDS = 5; /* between two signs of life */
+static const long BEAT_SECONDS = 1; /* between two signs of life */
 
 struct tn_state_keeper {
     struct tn_state_image image;
@@ -72,6 +72,7 @@ static void *keeper_main(void *argument)
         struct tn_error failure = {.status = TN_OK};
         double begin = tn_seconds_now();
         tn_status status = write_state(keeper, &failure);
+        tn_state_touch(keeper->shelf.folder);
         pthread_mutex_lock(&keeper->mutex);
         keeper->write_seconds = tn_seconds_now() - begin;
         keeper->status = status;
@@ -259,7 +260,12 @@ tn_status tn_state_after_step(struct tn_loop *loop, bool epoch_end, struct tn_er
         return TN_OK;
     pthread_mutex_lock(&keeper->mutex);
     tell_news(loop, keeper);
-    if (!keeper->busy && is_time(loop, keeper, epoch_end)) /* busy: the next step asks again */
+    if (keeper->status != TN_OK && loop->experiment->options.on_save_error) {
+        status = keeper->status;
+        if (error)
+            *error = keeper->failure;
+        (void)tn_error_wrap(error, status, "the run's state could not be saved (on_save_error = fail)");
+    } else if (!keeper->busy && is_time(loop, keeper, epoch_end)) /* busy: the next step asks again */
         status = copy_state(loop, error);
     pthread_mutex_unlock(&keeper->mutex);
     return status;
@@ -270,6 +276,7 @@ tn_status tn_state_save_now(struct tn_loop *loop, struct tn_error *error)
     struct tn_state_keeper *keeper = loop->keeper;
     if (!keeper)
         return TN_OK;
+    loop->ending = true;
     pthread_mutex_lock(&keeper->mutex);
     while (keeper->busy)
         pthread_cond_wait(&keeper->moved, &keeper->mutex);

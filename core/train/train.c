@@ -106,7 +106,7 @@ static tn_status train_batch(struct tn_loop *loop, const struct tn_batch *batch,
     choose_rate(loop);
     TN_TRY(status, tn_loop_tell(loop, TN_BATCH_BEGIN, error), out);
     step.learning_rate = loop->learning_rate;
-    step.step = loop->run.step + 1;
+    step.step = loop->steps_before + loop->run.step + 1;
     step.seed = step_seed(loop);
     TN_TRY(status,
            tn_network_train_step(loop->experiment->network, batch->count, tn_meters_images(meters, batch),
@@ -250,7 +250,8 @@ static tn_status end_interrupted(struct tn_loop *loop, struct tn_error *error)
     if (status != TN_OK)
         return tn_error_wrap(error, status, "interrupted, and the run's state could not be saved");
     (void)snprintf(path, sizeof path, "%s/checkpoints/interrupted.h5", loop->directory.path);
-    status = tn_experiment_save_weights(loop->experiment, path, 0, loop->run.step, loop->learning_rate, error);
+    status = tn_experiment_save_weights(loop->experiment, path, 0, loop->steps_before + loop->run.step,
+                                        loop->learning_rate, error);
     if (status != TN_OK)
         return tn_error_wrap(error, status, "interrupted, and the weights could not be saved");
     return tn_fail(
@@ -263,16 +264,23 @@ static tn_status end_interrupted(struct tn_loop *loop, struct tn_error *error)
  * it. Then it is noted that the run has ended, so that the same command does not begin it anew. */
 static tn_status end_in_order(struct tn_loop *loop, struct tn_error *error)
 {
-    tn_status status = tn_state_save_now(loop, error);
+    tn_status status, saved = tn_state_save_now(loop, error);
+    const char *unsaved;
     if (loop->result->epochs_done > 0)
         loop->run.epoch = loop->result->epochs_done - 1; /* resumed behind the last epoch, it would be one more */
+    status = tn_loop_tell(loop, TN_RUN_END, saved == TN_OK ? error : NULL);
+    if (saved != TN_OK)
+        return tn_error_wrap(error, saved, "all is computed, but the run's last state could not be saved");
     if (status == TN_OK)
-        status = tn_loop_tell(loop, TN_RUN_END, error);
-    return status == TN_OK ? tn_state_finish(loop, loop->stop ? TN_STATE_STOPPED : TN_STATE_FINISHED, error) : status;
+        status = tn_state_finish(loop, loop->stop ? TN_STATE_STOPPED : TN_STATE_FINISHED, error);
+    unsaved = tn_loop_unsaved(loop);
+    return status == TN_OK && unsaved ? tn_fail(error, TN_IO, "all is computed, but not all is saved: %s", unsaved)
+                                      : status;
 }
 
 static tn_status end_run(struct tn_loop *loop, tn_status status, struct tn_error *error)
 {
+    bool ended = status == TN_OK && !loop->interrupted;
     if (status == TN_OK && loop->interrupted)
         status = end_interrupted(loop, error);
     else if (status == TN_OK)
@@ -280,7 +288,7 @@ static tn_status end_run(struct tn_loop *loop, tn_status status, struct tn_error
     if (status == TN_OK && loop->stop)
         loop->result->stopped_because =
             tn_arena_string(&loop->experiment->arena, loop->stop_reason); /* the caller may read it later */
-    if (status != TN_OK && status != TN_INTERRUPTED)
+    if (status != TN_OK && status != TN_INTERRUPTED && !ended)
         (void)tn_loop_tell(loop, TN_RUN_ERROR, NULL);
     return status;
 }
@@ -294,20 +302,6 @@ static void count_steps(struct tn_loop *loop)
     if (options->steps_per_epoch && (uint64_t)options->steps_per_epoch < loop->batches)
         loop->batches = (uint64_t)options->steps_per_epoch;
     loop->total_steps = loop->batches * (uint64_t)options->epochs;
-}
-
-static tn_status load_initial(struct tn_loop *loop, struct tn_error *error)
-{
-    char notes[512], text[1600];
-    tn_status status;
-    if (!loop->request->weights)
-        return TN_OK;
-    status = tn_experiment_load_weights(loop->experiment, loop->request->weights, notes, sizeof notes, error);
-    if (status == TN_OK && notes[0]) {
-        (void)snprintf(text, sizeof text, "%s: %s", loop->request->weights, notes);
-        tn_loop_say(loop, TN_LOG_WARNING, text);
-    }
-    return status;
 }
 
 /* --fresh may have chosen another folder than the one that the experiment names. */
@@ -350,12 +344,13 @@ static tn_status begin(struct tn_loop *loop, struct tn_error *error)
         return tn_fail(error, TN_INVALID, "this experiment was not opened for training");
     TN_TRY(status, tn_save_rule_parse(experiment->options.save_every, &loop->save, error), out);
     TN_TRY(status, tn_experiment_prepare_saving(experiment, error), out);
-    TN_TRY(status, load_initial(loop, error), out);
+    TN_TRY(status, tn_weight_files_judge(experiment, error), out);
+    TN_TRY(status, choose_directory(loop, error), out);
+    TN_TRY(status, tn_loop_load_initial(loop, error), out);
     TN_TRY(status, tn_meters_open(&loop->train, experiment, experiment->train, error), out);
     if (experiment->validation)
         TN_TRY(status, tn_meters_open(&loop->validation, experiment, experiment->validation, error), out);
     TN_TRY(status, tn_loop_open_logs(loop, error), out);
-    TN_TRY(status, choose_directory(loop, error), out);
     TN_TRY(status, tn_run_directory_open(&loop->directory, experiment, loop->request->fresh != 0, error), out);
     say_folder(loop);
     count_steps(loop);

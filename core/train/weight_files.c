@@ -1,4 +1,5 @@
 /* weight_files.c: weights from and to files, through the formats that plugins give. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,7 +73,9 @@ static tn_status open_format(struct tn_experiment *experiment, const char *path,
     struct tn_problems problems = {.items = NULL};
     tn_status status;
     if (!format)
-        return tn_fail(error, TN_INVALID, "%s: no format is known for files of this name (h5 is the usual one)", path);
+        return tn_fail(error, TN_INVALID,
+                       "%s: no format is known for files of this name (keras, safetensors, weights.h5 and h5 are)",
+                       path);
     for (uint32_t i = 0; i < own->format_count; i++)
         if (strcmp(own->formats[i]->type->name, format->type.name) == 0) {
             *instance = own->formats[i];
@@ -94,7 +97,14 @@ static tn_status open_format(struct tn_experiment *experiment, const char *path,
 tn_status tn_weight_files_prepare(struct tn_experiment *experiment, const char *path, struct tn_error *error)
 {
     const struct tn_instance *instance;
-    return open_format(experiment, path, &instance, error);
+    tn_status status = open_format(experiment, path, &instance, error);
+    if (status != TN_OK)
+        return status;
+    if (instance->type->flags & TN_FORMAT_KEEPS_OPTIMIZER)
+        experiment->own->keeps_optimizer = true;
+    if (instance->type->flags & TN_FORMAT_NEEDS_DESCRIPTION)
+        experiment->own->described_file = tn_arena_string(&experiment->arena, path);
+    return TN_OK;
 }
 
 /* ---- the weights as files see them ---- */
@@ -119,14 +129,45 @@ static void describe(const struct tn_experiment *experiment, struct tn_weights *
     }
 }
 
-tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct tn_error *error)
+static tn_status open_copy(struct tn_experiment *experiment, bool with_slots, struct tn_weights **copy,
+                           struct tn_error *error)
 {
     tn_status status = tn_experiment_ready(experiment, error);
-    if (status == TN_OK && !experiment->own->weights) {
-        status = tn_network_weights_open(experiment->network, 0, &experiment->own->weights, error);
+    if (status == TN_OK && !*copy) {
+        status = tn_network_weights_open(experiment->network, with_slots, copy, error);
         if (status == TN_OK)
-            describe(experiment, experiment->own->weights);
+            describe(experiment, *copy);
     }
+    return status;
+}
+
+tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct tn_error *error)
+{
+    return open_copy(experiment, false, &experiment->own->weights, error);
+}
+
+/* A file that needs a description in Keras' words would fail at the end of the first epoch: better now. */
+tn_status tn_weight_files_judge(const struct tn_experiment *experiment, struct tn_error *error)
+{
+    const struct tn_weights *weights = experiment->own->weights;
+    const char *path = experiment->own->described_file;
+    for (uint32_t i = 0; path && i < weights->layer_count; i++)
+        if (!weights->layers[i].keras_class)
+            return tn_fail(error, TN_INVALID,
+                           "%s: layer \"%s\": Keras has no words for a %s with these options, so there can be no such "
+                           "file; .weights.h5 and .safetensors hold any network",
+                           path, weights->layers[i].name, weights->layers[i].type_name);
+    return TN_OK;
+}
+
+/* The copy that a format is given: with the optimizer's slots only when the file will hold them. */
+static tn_status copy_for(struct tn_experiment *experiment, bool with_slots, struct tn_weights **copy,
+                          struct tn_error *error)
+{
+    struct tn_experiment_own *own = experiment->own;
+    struct tn_weights **kept = with_slots && experiment->optimizer ? &own->whole : &own->weights;
+    tn_status status = open_copy(experiment, kept == &own->whole, kept, error);
+    *copy = *kept;
     return status;
 }
 
@@ -147,7 +188,9 @@ uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment, uint64
     uint64_t results = (1 + tn_shape_elements(&output)) * batch * sizeof(float);
     /* the copy that is filled from the device, and the file that is built from it */
     uint64_t state = strcmp(experiment->options.save_every, "no") == 0 ? 0 : tn_state_bytes(experiment);
-    return report->parameters * sizeof(float) * 2 + results * (experiment->validation ? 2 : 1) + state;
+    /* a second copy, with the optimizer's slots, and they in the file */
+    uint64_t slots = experiment->own->keeps_optimizer ? report->parameters * sizeof(float) + report->slot_bytes * 2 : 0;
+    return report->parameters * sizeof(float) * 2 + slots + results * (experiment->validation ? 2 : 1) + state;
 }
 
 uint64_t tn_experiment_planned_bytes(const struct tn_experiment *experiment)
@@ -169,12 +212,28 @@ void tn_weight_files_close(struct tn_experiment *experiment)
 {
     struct tn_experiment_own *own = experiment->own;
     tn_network_weights_close(&own->weights);
+    tn_network_weights_close(&own->whole);
     for (uint32_t i = 0; i < own->format_count; i++)
         tn_instance_close(&own->formats[i]);
 }
 
-tn_status tn_experiment_load_weights(struct tn_experiment *experiment, const char *path, char *notes,
-                                     size_t notes_bytes, struct tn_error *error)
+/* A name that ends as the format of a file wants it: its own where that tells a format, else one by its content, since
+ * files come without their names. */
+static const char *path_for(struct tn_registry *registry, const char *path, const void *data, uint64_t bytes)
+{
+    const unsigned char *head = data;
+    if (find_format(registry, path))
+        return path;
+    if (bytes >= 8 && memcmp(head, "\x89HDF\r\n\x1A\n", 8) == 0)
+        return "any.h5";
+    if (bytes >= 4 && memcmp(head, "PK\3\4", 4) == 0)
+        return "any.keras";
+    return bytes >= 10 && head[8] == '{' && head[6] == 0 && head[7] == 0 ? "any.safetensors" : path;
+}
+
+/* Reads a file into the host copy and from there into the network. */
+static tn_status load(struct tn_experiment *experiment, const char *path, struct tn_weights *weights, char *notes,
+                      size_t notes_bytes, struct tn_error *error)
 {
     const struct tn_instance *instance = NULL;
     const struct tn_format *format;
@@ -183,21 +242,51 @@ tn_status tn_experiment_load_weights(struct tn_experiment *experiment, const cha
     tn_status status;
     if (notes && notes_bytes)
         notes[0] = '\0';
-    TN_TRY(status, tn_experiment_prepare_saving(experiment, error), out);
-    TN_TRY(status, open_format(experiment, path, &instance, error), out);
     TN_TRY(status, tn_file_read(path, LARGEST_WEIGHT_FILE, &data, &bytes, error), out);
+    TN_TRY(status, open_format(experiment, path_for(experiment->registry, path, data, bytes), &instance, error), out);
     format = (const struct tn_format *)instance->type;
-    status = format->decode ? format->decode(instance->self, tn_host_table(), data, bytes, experiment->own->weights,
-                                             notes, notes_bytes, error)
-                            : tn_fail(error, TN_UNSUPPORTED, "the format %s cannot be read", format->type.name);
+    status = format->decode
+                 ? format->decode(instance->self, tn_host_table(), data, bytes, weights, notes, notes_bytes, error)
+                 : tn_fail(error, TN_UNSUPPORTED, "the format %s cannot be read", format->type.name);
     if (status != TN_OK) {
         status = tn_error_wrap(error, status, "%s", path);
         goto out;
     }
-    status = tn_network_weights_store(experiment->network, experiment->own->weights, error);
+    status = tn_network_weights_store(experiment->network, weights, error);
 out:
     free(data);
     return status;
+}
+
+tn_status tn_experiment_load_weights(struct tn_experiment *experiment, const char *path, char *notes,
+                                     size_t notes_bytes, struct tn_error *error)
+{
+    tn_status status = tn_experiment_prepare_saving(experiment, error);
+    return status == TN_OK ? load(experiment, path, experiment->own->weights, notes, notes_bytes, error) : status;
+}
+
+tn_status tn_experiment_load_whole(struct tn_experiment *experiment, const char *path, struct tn_loaded *loaded,
+                                   struct tn_error *error)
+{
+    struct tn_weights *weights = NULL;
+    tn_status status = copy_for(experiment, true, &weights, error);
+    *loaded = (struct tn_loaded){.iterations = 0};
+    if (status != TN_OK)
+        return status;
+    status = tn_network_weights_fill(experiment->network, weights, error); /* what a file lacks stays as it is */
+    weights->iterations = UINT64_MAX;
+    weights->learning_rate = NAN;
+    if (status == TN_OK)
+        status = load(experiment, path, weights, loaded->notes, sizeof loaded->notes, error);
+    if (status != TN_OK)
+        return status;
+    loaded->has_optimizer = weights->iterations != UINT64_MAX;
+    loaded->iterations = loaded->has_optimizer ? weights->iterations : 0;
+    loaded->learning_rate = weights->learning_rate;
+    for (uint32_t i = 0; i < weights->layer_count; i++)
+        for (uint32_t j = 0; j < weights->layers[i].weight_count; j++)
+            loaded->slots += (uint32_t)weights->layers[i].weights[j].slot_count;
+    return TN_OK;
 }
 
 /* Makes the folders above a file. */
@@ -219,18 +308,22 @@ tn_status tn_experiment_save_weights(struct tn_experiment *experiment, const cha
 {
     const struct tn_instance *instance = NULL;
     const struct tn_format *format;
+    struct tn_weights *weights = NULL;
     void *data = NULL;
     uint64_t bytes = 0;
     tn_status status;
-    TN_TRY(status, tn_experiment_prepare_saving(experiment, error), out);
     TN_TRY(status, open_format(experiment, path, &instance, error), out);
-    TN_TRY(status, make_parents(path, error), out);
-    TN_TRY(status, tn_network_weights_fill(experiment->network, experiment->own->weights, error), out);
-    experiment->own->weights->iterations = iterations;
-    experiment->own->weights->learning_rate = learning_rate;
     format = (const struct tn_format *)instance->type;
-    status = format->encode ? format->encode(instance->self, tn_host_table(), experiment->own->weights, flags, &data,
-                                             &bytes, error)
+    TN_TRY(status,
+           copy_for(experiment,
+                    !(flags & TN_FORMAT_WEIGHTS_ONLY) && (format->type.flags & TN_FORMAT_KEEPS_OPTIMIZER) != 0,
+                    &weights, error),
+           out);
+    TN_TRY(status, make_parents(path, error), out);
+    TN_TRY(status, tn_network_weights_fill(experiment->network, weights, error), out);
+    weights->iterations = iterations;
+    weights->learning_rate = learning_rate;
+    status = format->encode ? format->encode(instance->self, tn_host_table(), weights, flags, &data, &bytes, error)
                             : tn_fail(error, TN_UNSUPPORTED, "the format %s cannot be written", format->type.name);
     if (status != TN_OK) {
         status = tn_error_wrap(error, status, "%s", path);
@@ -245,16 +338,6 @@ out:
 
 /* ---- listing, without a network ---- */
 
-/* A file of HDF5 is one whatever its name. */
-static const struct tn_format *format_of(struct tn_registry *registry, const char *path, const void *data,
-                                         uint64_t bytes)
-{
-    const struct tn_format *format = find_format(registry, path);
-    if (!format && bytes >= 8 && memcmp(data, "\x89HDF\r\n\x1A\n", 8) == 0)
-        format = find_format(registry, "any.h5");
-    return format;
-}
-
 tn_status tn_weight_file_list(struct tn_registry *registry, const char *path,
                               void (*visit)(void *context, const struct tn_array_info *array), void *context,
                               char *notes, size_t notes_bytes, struct tn_error *error)
@@ -267,7 +350,7 @@ tn_status tn_weight_file_list(struct tn_registry *registry, const char *path,
     tn_status status = tn_file_read(path, LARGEST_WEIGHT_FILE, &data, &bytes, error);
     if (status != TN_OK)
         return status;
-    format = format_of(registry, path, data, bytes);
+    format = find_format(registry, path_for(registry, path, data, bytes));
     if (!format || !format->list) {
         status =
             tn_fail(error, TN_UNSUPPORTED, "%s: no format that can be listed is known for files of this name", path);

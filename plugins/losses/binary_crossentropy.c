@@ -46,12 +46,22 @@ static int32_t from_logits(const void *self)
     return ((const struct binary_crossentropy *)self)->from_logits;
 }
 
+static tn_status keras_config(const void *self, char *text, uint64_t bytes, struct tn_error *error)
+{
+    const struct binary_crossentropy *o = self;
+    return fits(bytes, error,
+                snprintf(text, (size_t)bytes, "\"from_logits\": %s, \"label_smoothing\": %.9g",
+                         o->from_logits ? "true" : "false", o->label_smoothing));
+}
+
 static const struct tn_loss binary_crossentropy = {
     TN_TYPE(TN_LOSS, "binary_crossentropy", struct binary_crossentropy, options,
             "cross-entropy of yes/no targets (class_mode = binary or multi_label)"),
     .activation = "sigmoid",
     .compute = compute,
     .from_logits = from_logits,
+    .keras_class = "BinaryCrossentropy",
+    .keras_config = keras_config,
 };
 
 TN_PLUGIN("tenon.losses.binary_crossentropy", TENON_VERSION, "Apache-2.0", &binary_crossentropy.type);

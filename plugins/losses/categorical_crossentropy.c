@@ -72,12 +72,22 @@ static int32_t from_logits(const void *self)
     return ((const struct categorical_crossentropy *)self)->from_logits;
 }
 
+static tn_status keras_config(const void *self, char *text, uint64_t bytes, struct tn_error *error)
+{
+    const struct categorical_crossentropy *o = self;
+    return fits(bytes, error,
+                snprintf(text, (size_t)bytes, "\"from_logits\": %s, \"label_smoothing\": %.9g",
+                         o->from_logits ? "true" : "false", o->label_smoothing));
+}
+
 static const struct tn_loss categorical_crossentropy = {
     TN_TYPE(TN_LOSS, "categorical_crossentropy", struct categorical_crossentropy, options,
             "cross-entropy of one-hot targets (class_mode = categorical)"),
     .activation = "softmax",
     .compute = compute,
     .from_logits = from_logits,
+    .keras_class = "CategoricalCrossentropy",
+    .keras_config = keras_config,
 };
 
 TN_PLUGIN("tenon.losses.categorical_crossentropy", TENON_VERSION, "Apache-2.0", &categorical_crossentropy.type);

@@ -37,4 +37,12 @@ TN_UNUSED static inline double log_sum_exp(const float *x, int32_t count)
     return largest + log(sum);
 }
 
+/* What snprintf() said of a configuration. */
+TN_UNUSED static inline tn_status fits(uint64_t bytes, struct tn_error *error, int length)
+{
+    return length > 0 && (uint64_t)length < bytes
+               ? TN_OK
+               : tn_fail(error, TN_FAILED, "the configuration of the loss does not fit");
+}
+
 #endif

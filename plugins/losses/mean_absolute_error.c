@@ -25,6 +25,7 @@ static const struct tn_loss mean_absolute_error = {
     TN_TYPE(TN_LOSS, "mean_absolute_error", struct mean_absolute_error, NULL,
             "mean of absolute differences (regression): Keras' mae"),
     .compute = compute,
+    .keras_class = "MeanAbsoluteError",
 };
 
 TN_PLUGIN("tenon.losses.mean_absolute_error", TENON_VERSION, "Apache-2.0", &mean_absolute_error.type);

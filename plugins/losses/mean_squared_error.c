@@ -24,6 +24,7 @@ static const struct tn_loss mean_squared_error = {
     TN_TYPE(TN_LOSS, "mean_squared_error", struct mean_squared_error, NULL,
             "mean of squared differences (regression, class_mode = input): Keras' mse"),
     .compute = compute,
+    .keras_class = "MeanSquaredError",
 };
 
 TN_PLUGIN("tenon.losses.mean_squared_error", TENON_VERSION, "Apache-2.0", &mean_squared_error.type);

@@ -61,12 +61,25 @@ static int32_t from_logits(const void *self)
     return ((const struct sparse_categorical_crossentropy *)self)->from_logits;
 }
 
+static tn_status keras_config(const void *self, char *text, uint64_t bytes, struct tn_error *error)
+{
+    const struct sparse_categorical_crossentropy *o = self;
+    char ignored[32] = "null";
+    if (o->ignore_class >= 0)
+        (void)snprintf(ignored, sizeof ignored, "%lld", (long long)o->ignore_class);
+    return fits(bytes, error,
+                snprintf(text, (size_t)bytes, "\"from_logits\": %s, \"ignore_class\": %s",
+                         o->from_logits ? "true" : "false", ignored));
+}
+
 static const struct tn_loss sparse_categorical_crossentropy = {
     TN_TYPE_WITH(TN_LOSS, "sparse_categorical_crossentropy", struct sparse_categorical_crossentropy, options,
                  "cross-entropy of class numbers (class_mode = sparse)", TN_LOSS_SPARSE, NULL, NULL),
     .activation = "softmax",
     .compute = compute,
     .from_logits = from_logits,
+    .keras_class = "SparseCategoricalCrossentropy",
+    .keras_config = keras_config,
 };
 
 TN_PLUGIN("tenon.losses.sparse_categorical_crossentropy", TENON_VERSION, "Apache-2.0",

@@ -55,6 +55,7 @@ check "newer here than there" [ "$(newest disk)" ">" "$(newest runs/killed/state
 train run.ini killed
 expect 0
 says "resumed at epoch "
+says "lost at most "
 says "tensors"
 same killed
 

@@ -119,6 +119,9 @@ struct tn_loss {
     /* 1 when the instance's own option from_logits is set (then predictions are logits whatever the network ends in).
      * NULL = no. */
     int32_t (*from_logits)(const void *self);
+    const char *keras_class; /* "CategoricalCrossentropy"; NULL = none */
+    /* Members of the config of that class; NULL = its defaults say the same. */
+    tn_status (*keras_config)(const void *self, char *text, uint64_t text_bytes, struct tn_error *error);
 };
 
 /* What a metric sees of one batch; prediction [N, K] as the network's output (after its last activation). */

@@ -76,9 +76,16 @@ struct tn_weights {
     double learning_rate;
     const char *loss, *optimizer_class, *optimizer_config; /* Keras' names; config: members of a JSON object */
     int32_t sequential;                                    /* 1: a plain chain */
+    const char *loss_class, *loss_config; /* Keras' class of the loss, and members of its config; NULL = none */
 };
 
 enum { TN_FORMAT_WEIGHTS_ONLY = 1u /* leave out the model's description and the optimizer */ };
+
+/* Flags of a format's type. */
+enum {
+    TN_FORMAT_KEEPS_OPTIMIZER = 1u,   /* encode() writes slots: it is given them unless TN_FORMAT_WEIGHTS_ONLY */
+    TN_FORMAT_NEEDS_DESCRIPTION = 2u, /* encode() fails where a layer has no keras_class; told before a run */
+};
 
 enum tn_array_role { TN_ARRAY_WEIGHT = 0, TN_ARRAY_OPTIMIZER = 1, TN_ARRAY_OTHER = 2 };
 
@@ -94,7 +101,7 @@ struct tn_array_info {
 };
 
 struct tn_format {
-    struct tn_type type;
+    struct tn_type type;    /* flags: TN_FORMAT_… */
     const char *extensions; /* "h5|hdf5": the longest that fits a name wins */
     /* Encodes into memory from host->allocate, which the core writes and releases.  [step] */
     tn_status (*encode)(const void *self, const struct tn_host *host, const struct tn_weights *weights, uint32_t flags,
@@ -171,6 +178,9 @@ struct tn_run {
     double batch_loss;
     /* 1 when a signal has asked to stop: what takes long should come to an end. */
     int32_t (*asked_to_stop)(const struct tn_run *run);
+    /* Something that this callback was to save is not saved: the run goes on, and ends with status 1 and this text.
+     * NULL takes it back: by now it is. */
+    void (*unsaved)(const struct tn_run *run, const char *text);
 };
 
 enum {
@@ -181,8 +191,10 @@ enum {
     TN_CALLBACK_PAUSES = 4u,
 };
 
-/* A number of a callback's instance that a continued run needs: what it counted, what was best so far. */
-enum tn_field_kind { TN_FIELD_INT32 = 1, TN_FIELD_INT64 = 2, TN_FIELD_DOUBLE = 3 };
+/* A number of a callback's instance that a continued run needs: what it counted, what was best so far. Or a text: a
+ * char * whose memory is from host->allocate; the one that is given back is too, and takes the place of one that is
+ * there, which is released; an empty one is NULL. */
+enum tn_field_kind { TN_FIELD_INT32 = 1, TN_FIELD_INT64 = 2, TN_FIELD_DOUBLE = 3, TN_FIELD_TEXT = 4 };
 struct tn_state_field {
     const char *name; /* NULL ends the table */
     uint32_t kind;    /* enum tn_field_kind */

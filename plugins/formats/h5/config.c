@@ -41,37 +41,7 @@ char (*h5_layer_names(const struct tn_weights *weights))[NAME_BYTES]
     return names;
 }
 
-/* "MaxPooling2D" -> "max_pooling2d". Keras: "(.)([A-Z][a-z]+)" -> "\1_\2", then "([a-z])([A-Z])" -> "\1_\2", then
- * lower case. */
-static void snake_case(const struct tn_weight_layer *layer, char key[NAME_BYTES])
-{
-    const char *name = layer->keras_class ? layer->keras_class : layer->type_name;
-    size_t used = 0;
-    for (size_t i = 0; name[i] && used < NAME_BYTES - 16; i++) {
-        bool upper = isupper((unsigned char)name[i]) != 0;
-        bool word = upper && i > 0 && islower((unsigned char)name[i + 1]);
-        bool after_lower = upper && i > 0 && islower((unsigned char)name[i - 1]);
-        if ((word || after_lower) && key[used - 1] != '_')
-            key[used++] = '_';
-        key[used++] = name[i] == '/' ? '_' : (char)tolower((unsigned char)name[i]);
-    }
-    key[used] = '\0';
-}
-
-void h5_class_key(const struct tn_weights *weights, uint32_t index, char key[NAME_BYTES])
-{
-    char other[NAME_BYTES];
-    uint32_t before = 0;
-    snake_case(&weights->layers[index], key);
-    for (uint32_t i = 0; i < index; i++) {
-        snake_case(&weights->layers[i], other);
-        before += strcmp(key, other) == 0;
-    }
-    if (before)
-        (void)snprintf(key + strlen(key), 16, "_%u", (unsigned)before);
-}
-
-static void put_json(FILE *file, const char *text)
+void h5_put_json(FILE *file, const char *text)
 {
     (void)fputc('"', file);
     for (; *text; text++) {
@@ -88,9 +58,9 @@ static void put_json(FILE *file, const char *text)
 static void put_layer(FILE *file, const struct tn_weight_layer *layer, const char *name)
 {
     (void)fputs("{\"class_name\": ", file);
-    put_json(file, layer->keras_class);
+    h5_put_json(file, layer->keras_class);
     (void)fputs(", \"config\": {\"name\": ", file);
-    put_json(file, name);
+    h5_put_json(file, name);
     (void)fputs(", \"dtype\": \"float32\"", file);
     if (layer->keras_config && *layer->keras_config)
         (void)fprintf(file, ", %s", layer->keras_config);
@@ -110,11 +80,11 @@ static void put_inbound(FILE *file, const struct tn_weights *weights, char (*nam
 {
     const struct tn_weight_layer *layer = &weights->layers[index];
     (void)fputs(", \"name\": ", file);
-    put_json(file, names[index]);
+    h5_put_json(file, names[index]);
     (void)fputs(", \"inbound_nodes\": [[", file);
     for (uint32_t i = 0; i < layer->input_count; i++) {
         (void)fputs(i ? ", [" : "[", file);
-        put_json(file, input_name(weights, names, layer->inputs[i]));
+        h5_put_json(file, input_name(weights, names, layer->inputs[i]));
         (void)fputs(", 0, 0, {}]", file);
     }
     (void)fputs("]]}", file);
@@ -142,7 +112,7 @@ static void put_model(FILE *file, const struct tn_weights *weights, char (*names
     (void)fputc(']', file);
     if (!chain) {
         (void)fputs(", \"input_layers\": [[\"input\", 0, 0]], \"output_layers\": [[", file);
-        put_json(file, names[weights->layer_count - 1]);
+        h5_put_json(file, names[weights->layer_count - 1]);
         (void)fputs(", 0, 0]]", file);
     }
     (void)fputs("}}", file);
@@ -177,6 +147,18 @@ tn_status h5_model_config(const struct tn_weights *weights, char (*names)[NAME_B
     return finish(file, text, error);
 }
 
+/* A loss with options is an object: its name alone would be one with Keras' defaults. */
+static void put_loss(FILE *file, const struct tn_weights *weights)
+{
+    if (!weights->loss_class) {
+        h5_put_json(file, weights->loss);
+        return;
+    }
+    (void)fputs("{\"class_name\": ", file);
+    h5_put_json(file, weights->loss_class);
+    (void)fprintf(file, ", \"config\": {%s}}", weights->loss_config ? weights->loss_config : "");
+}
+
 tn_status h5_training_config(const struct tn_weights *weights, char **text, struct tn_error *error)
 {
     size_t length;
@@ -188,11 +170,11 @@ tn_status h5_training_config(const struct tn_weights *weights, char **text, stru
     if (!file)
         return tn_fail(error, TN_NO_MEMORY, "no memory for the model's description");
     (void)fputs("{\"loss\": ", file);
-    put_json(file, weights->loss);
+    put_loss(file, weights);
     (void)fprintf(file, ", \"metrics\": %s, \"weighted_metrics\": null, \"loss_weights\": null, ",
                   strstr(weights->loss, "crossentropy") ? "[\"accuracy\"]" : "null");
     (void)fputs("\"optimizer_config\": {\"class_name\": ", file);
-    put_json(file, weights->optimizer_class);
+    h5_put_json(file, weights->optimizer_class);
     (void)fprintf(file, ", \"config\": {%s}}}", weights->optimizer_config ? weights->optimizer_config : "");
     return finish(file, text, error);
 }

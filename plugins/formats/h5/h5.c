@@ -20,7 +20,7 @@ static tn_status encode_keras3(const void *self, const struct tn_host *host, con
                                uint32_t flags, void **data, uint64_t *bytes, struct tn_error *error)
 {
     (void)self;
-    return h5_write_keras3(host, weights, flags, data, bytes, error);
+    return h5_write_keras3(host, weights, flags, NULL, data, bytes, error);
 }
 
 static tn_status decode(const void *self, const struct tn_host *host, const void *data, uint64_t bytes,
@@ -49,7 +49,9 @@ static const struct tn_format h5 = {
 };
 
 static const struct tn_format weights_h5 = {
-    TN_TYPE(TN_FORMAT, "weights_h5", struct h5, NULL, "Keras 3's weights file, .weights.h5"),
+    TN_TYPE_WITH(TN_FORMAT, "weights_h5", struct h5, NULL,
+                 "Keras 3's weights file with the optimizer's state, .weights.h5", TN_FORMAT_KEEPS_OPTIMIZER, NULL,
+                 NULL),
     .extensions = "weights.h5",
     .encode = encode_keras3,
     .decode = decode,

@@ -1,7 +1,8 @@
 /* h5.h: what the files of this plugin share.
  *
  *   h5.c       the two types: h5 (Keras' legacy layout) and weights_h5 (Keras 3's .weights.h5)
- *   write.c    tn_weights -> bytes, with libhdf5 in memory
+ *   write.c    tn_weights -> bytes, with libhdf5 in memory; write_legacy.c and write_keras3.c, its two layouts
+ *   order.c    the order in which Keras numbers layers and the optimizer's variables
  *   config.c   the JSON texts that describe the model and its training to Keras
  *   child.c    runs the reader in a process of its own: files are hostile and libhdf5 is not proof against all of them
  *   read.c     bytes -> the weights that were asked for; runs in that child, with
@@ -22,8 +23,13 @@ enum { NAME_BYTES = 256 };
 /* ---- write.c ---- */
 tn_status h5_write_legacy(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags, void **data,
                           uint64_t *bytes, struct tn_error *error);
-tn_status h5_write_keras3(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags, void **data,
-                          uint64_t *bytes, struct tn_error *error);
+/* Bytes that are left free around a file for what it is put into: *data is the beginning of that room. */
+struct h5_room {
+    uint64_t front, behind;
+};
+/* `room` NULL: none. *bytes are the file's alone. */
+tn_status h5_write_keras3(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags,
+                          const struct h5_room *room, void **data, uint64_t *bytes, struct tn_error *error);
 
 /* ---- config.c ---- */
 /* The names that layers have in a file: Keras allows letters, digits, '_', '.', '-' only, and none twice. [layer_count]
@@ -33,8 +39,23 @@ char (*h5_layer_names(const struct tn_weights *weights))[NAME_BYTES];
 tn_status h5_model_config(const struct tn_weights *weights, char (*names)[NAME_BYTES], char **text,
                           struct tn_error *error);
 tn_status h5_training_config(const struct tn_weights *weights, char **text, struct tn_error *error);
-/* The layer's group in .weights.h5: "max_pooling2d" for the first MaxPooling2D, "max_pooling2d_1" for the next, … */
-void h5_class_key(const struct tn_weights *weights, uint32_t index, char key[NAME_BYTES]);
+/* A text as JSON, quoted. */
+void h5_put_json(FILE *file, const char *text);
+
+/* ---- order.c: arrays from malloc; NULL: no memory ---- */
+/* Numbers of the layers in the order of Keras' model.layers. */
+uint32_t *h5_layer_order(const struct tn_weights *weights);
+/* By number of the layer, its group in .weights.h5: "max_pooling2d" for the first MaxPooling2D in that order,
+ * "max_pooling2d_1" for the next, … */
+char (*h5_class_keys(const struct tn_weights *weights, const uint32_t *order))[NAME_BYTES];
+void h5_snake_case(const char *name, char key[NAME_BYTES]);
+enum { H5_MOST_SLOTS = 4 };
+struct h5_slot {
+    uint32_t layer, weight; /* whose: weights->layers[layer].weights[weight] */
+    int32_t slot;
+};
+/* The optimizer's slots in the order of its variables; `by_kind`: all of a kind together, as before Keras 2.11. */
+struct h5_slot *h5_slot_order(const struct tn_weights *weights, const uint32_t *order, bool by_kind, size_t *count);
 
 /* ---- child.c ---- */
 /* What the reader fills, in memory that both processes see. */

@@ -1,6 +1,8 @@
 /* keras3.c: the layout of .weights.h5: /layers/CLASS_N/vars/0, 1, … A group `vars` carries its layer's name: layers are
  * found by that where all of ours are there, else by class and order, as Keras does it.
  */
+#include <stdlib.h>
+
 #include "read.h"
 
 struct find {
@@ -49,18 +51,16 @@ static herr_t find_visit(hid_t group, const char *name, const H5L_info_t *link, 
     return 0;
 }
 
-/* Path of the layer's variables: by its name when exactly one carries it, else by its class and number. */
-static void keras3_path(const struct h5_reader *reader, hid_t root, uint32_t index, bool by_name, char path[1024])
+/* Path of the layer's variables: by its class and number, or (key NULL) by its name, when exactly one carries it. */
+static void keras3_path(const struct h5_reader *reader, hid_t root, uint32_t index, const char *key, char path[1024])
 {
     const struct tn_weights *weights = reader->weights;
-    char key[NAME_BYTES];
-    if (by_name) {
+    if (!key) {
         struct find find = {.name = weights->layers[index].name, .limit = reader->bytes};
         (void)H5Literate(root, H5_INDEX_NAME, H5_ITER_INC, NULL, find_visit, &find);
         (void)snprintf(path, 1024, "%s", find.matches == 1 ? find.found + 1 : "");
         return;
     }
-    h5_class_key(weights, index, key);
     (void)snprintf(path, 1024, "%s/vars", key);
 }
 
@@ -71,21 +71,21 @@ static bool all_named(const struct h5_reader *reader, hid_t root)
     for (uint32_t i = 0; i < reader->weights->layer_count; i++) {
         if (reader->weights->layers[i].weight_count == 0)
             continue;
-        keras3_path(reader, root, i, true, path);
+        keras3_path(reader, root, i, NULL, path);
         if (!*path)
             return false;
     }
     return true;
 }
 
-static tn_status read_keras3_layer(const struct h5_reader *reader, hid_t root, uint32_t index, bool by_name)
+static tn_status read_keras3_layer(const struct h5_reader *reader, hid_t root, uint32_t index, const char *key)
 {
     const struct tn_weight_layer *layer = &reader->weights->layers[index];
     char path[1024], number[32], what[1600];
     H5G_info_t info = {.nlinks = 0};
     hid_t group;
     tn_status status = TN_OK;
-    keras3_path(reader, root, index, by_name, path);
+    keras3_path(reader, root, index, key, path);
     group = h5_open_path(root, path);
     if (group < 0)
         return tn_fail(reader->error, TN_INVALID,
@@ -111,9 +111,11 @@ static tn_status read_keras3_layer(const struct h5_reader *reader, hid_t root, u
 tn_status h5_read_keras3(const struct h5_reader *reader, hid_t root)
 {
     bool by_name = all_named(reader, root);
-    tn_status status = TN_OK;
+    char(*keys)[NAME_BYTES] = h5_class_keys(reader->weights, reader->order);
+    tn_status status = keys ? TN_OK : tn_fail(reader->error, TN_NO_MEMORY, "no memory for names");
     for (uint32_t i = 0; i < reader->weights->layer_count && status == TN_OK; i++)
         if (reader->weights->layers[i].weight_count)
-            status = read_keras3_layer(reader, root, i, by_name);
+            status = read_keras3_layer(reader, root, i, by_name ? NULL : keys[i]);
+    free(keys);
     return status;
 }

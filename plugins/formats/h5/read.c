@@ -1,6 +1,8 @@
 /* read.c: the bytes of an .h5 file -> weights: which layout it is, and whether its classes are ours. Runs in the child
  * of child.c.
  */
+#include <stdlib.h>
+
 #include "read.h"
 
 static bool contains(const struct h5_names *names, const char *name)
@@ -71,7 +73,7 @@ static tn_status read_file(struct h5_reader *reader)
 void h5_read(const void *data, uint64_t bytes, struct tn_weights *weights, struct h5_result *result)
 {
     struct h5_image image = {(void *)(uintptr_t)data}; /* opened read only: HDF5 writes nothing into it */
-    struct h5_reader reader = {-1, bytes, weights, result, &result->error};
+    struct h5_reader reader = {-1, bytes, weights, NULL, result, &result->error};
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     (void)H5PLset_loading_state(0); /* no filters from elsewhere */
     if (bytes < 8 || bytes > SIZE_MAX / 4) {
@@ -79,11 +81,15 @@ void h5_read(const void *data, uint64_t bytes, struct tn_weights *weights, struc
             tn_fail(&result->error, TN_CORRUPT, "this is no HDF5 file: it has %llu bytes", (unsigned long long)bytes);
         return;
     }
+    reader.order = h5_layer_order(weights);
     reader.file = h5_open_image(&image, (size_t)bytes);
-    if (reader.file < 0)
+    if (!reader.order)
+        result->status = tn_fail(&result->error, TN_NO_MEMORY, "no memory to read weights");
+    else if (reader.file < 0)
         result->status = tn_fail(&result->error, TN_CORRUPT, "this is no HDF5 file, or it is cut off");
     else
         result->status = read_file(&reader);
     if (reader.file >= 0)
         (void)H5Fclose(reader.file);
+    free(reader.order);
 }

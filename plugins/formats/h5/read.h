@@ -8,6 +8,7 @@ struct h5_reader {
     hid_t file;
     uint64_t bytes; /* of the file */
     struct tn_weights *weights;
+    uint32_t *order; /* Keras' order of the layers */
     struct h5_result *result;
     struct tn_error *error;
 };

@@ -12,16 +12,6 @@ bool h5_wants_slots(const struct tn_weights *weights)
     return wanted;
 }
 
-static size_t slot_total(const struct tn_weights *weights)
-{
-    size_t total = 0;
-    for (uint32_t i = 0; i < weights->layer_count; i++)
-        for (uint32_t j = 0; j < weights->layers[i].weight_count; j++)
-            if (weights->layers[i].weights[j].trained)
-                total += (size_t)weights->layers[i].weights[j].slot_count;
-    return total;
-}
-
 /* The file's names of the optimizer's variables in their order: attribute weight_names, or 0, 1, 2, … */
 static tn_status slot_names(const struct h5_reader *reader, hid_t group, struct h5_names *names)
 {
@@ -41,34 +31,43 @@ static tn_status slot_names(const struct h5_reader *reader, hid_t group, struct 
     return TN_OK;
 }
 
-/* Slot values follow the numbers at the head: kernel/m, kernel/v, bias/m, … in Keras since 2.11; all m, then all v, in
- * what came before ("Adam/iter:0"). */
-static tn_status read_slot_data(const struct h5_reader *reader, hid_t group, const struct h5_names *names, size_t head)
+/* Slot values follow the numbers at the head. */
+static tn_status read_slot_data(const struct h5_reader *reader, hid_t group, const struct h5_names *names, size_t head,
+                                const struct h5_slot *slots, size_t count)
 {
-    struct tn_weights *weights = reader->weights;
-    bool old = strstr(names->items[0], "iter:") != NULL;
-    size_t interleaved = head, parameters = 0, number = 0;
-    for (uint32_t i = 0; i < weights->layer_count; i++)
-        for (uint32_t j = 0; j < weights->layers[i].weight_count; j++)
-            parameters += weights->layers[i].weights[j].trained && weights->layers[i].weights[j].slot_count > 0;
-    for (uint32_t i = 0; i < weights->layer_count; i++)
-        for (uint32_t j = 0; j < weights->layers[i].weight_count; j++) {
-            struct tn_weight *weight = &weights->layers[i].weights[j];
-            if (!weight->trained || weight->slot_count == 0)
-                continue;
-            for (int32_t slot = 0; slot < weight->slot_count; slot++) {
-                size_t at = old ? head + (size_t)slot * parameters + number : interleaved++;
-                char what[512];
-                tn_status status;
-                (void)snprintf(what, sizeof what, "layer \"%s\": optimizer state %d of %s", weights->layers[i].name,
-                               slot, weight->name);
-                status = h5_read_tensor(reader, group, names->items[at], what, &weight->shape, weight->slots[slot]);
-                if (status != TN_OK)
-                    return status;
-            }
-            number++;
-        }
-    return TN_OK;
+    tn_status status = TN_OK;
+    for (size_t i = 0; i < count && status == TN_OK; i++) {
+        const struct tn_weight_layer *layer = &reader->weights->layers[slots[i].layer];
+        const struct tn_weight *weight = &layer->weights[slots[i].weight];
+        char what[512];
+        if (!weight->slots[slots[i].slot])
+            return TN_FAILED; /* no room was made for it */
+        (void)snprintf(what, sizeof what, "layer \"%s\": optimizer state %d of %s", layer->name, (int)slots[i].slot,
+                       weight->name);
+        status =
+            h5_read_tensor(reader, group, names->items[head + i], what, &weight->shape, weight->slots[slots[i].slot]);
+    }
+    return status;
+}
+
+static bool read_state(const struct h5_reader *reader, hid_t group, const struct h5_names *names)
+{
+    struct h5_result *result = reader->result;
+    /* all m, then all v, before Keras 2.11 ("Adam/iter:0") */
+    bool old = names->count > 0 && strstr(names->items[0], "iter:") != NULL, good = false;
+    double iterations = 0, rate = 0;
+    size_t wanted = 0, head;
+    struct h5_slot *slots = h5_slot_order(reader->weights, reader->order, old, &wanted);
+    if (slots && names->count > wanted && names->count <= wanted + 2 &&
+        h5_read_number(group, names->items[0], &iterations) && iterations >= 0 && iterations < 0x1p53) {
+        head = names->count - wanted;
+        good = read_slot_data(reader, group, names, head, slots, wanted) == TN_OK;
+        result->has_learning_rate = good && head == 2 && h5_read_number(group, names->items[1], &rate);
+        result->iterations = (uint64_t)iterations;
+        result->learning_rate = rate;
+    }
+    free(slots);
+    return good;
 }
 
 /* State that does not fit is no failure: the weights are good. The note says so. */
@@ -77,22 +76,11 @@ void h5_read_slots(const struct h5_reader *reader, const char *path)
     struct h5_result *result = reader->result;
     struct h5_names names = {NULL, 0};
     hid_t group = h5_open_path(reader->file, path);
-    double iterations = 0, rate = 0;
-    size_t wanted = slot_total(reader->weights), head;
     if (group < 0) {
         (void)snprintf(result->notes, sizeof result->notes, "the file has no optimizer state");
         return;
     }
-    if (slot_names(reader, group, &names) == TN_OK && names.count > wanted && names.count <= wanted + 2 &&
-        h5_read_number(group, names.items[0], &iterations) && iterations >= 0 && iterations < 0x1p53) {
-        head = names.count - wanted;
-        if (read_slot_data(reader, group, &names, head) == TN_OK) {
-            result->has_slots = 1;
-            result->iterations = (uint64_t)iterations;
-            result->has_learning_rate = head == 2 && h5_read_number(group, names.items[1], &rate);
-            result->learning_rate = rate;
-        }
-    }
+    result->has_slots = slot_names(reader, group, &names) == TN_OK && read_state(reader, group, &names);
     if (!result->has_slots)
         (void)snprintf(result->notes, sizeof result->notes,
                        "the file's optimizer state is that of another optimizer and was left out");

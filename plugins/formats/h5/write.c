@@ -3,7 +3,7 @@
  */
 #include <stdlib.h>
 
-#include "h5.h"
+#include "write.h"
 
 /* Keras cuts longer attributes into name0, name1, …; a reference to a text takes 16 bytes. */
 enum { NAMES_IN_ONE = 4000 };
@@ -11,18 +11,12 @@ enum { NAMES_IN_ONE = 4000 };
 /* The file as it grows: HDF5 is given this memory instead of its own, so that a large file exists once. */
 struct growing {
     const struct tn_host *host;
-    void *data;
-    size_t capacity;
+    struct h5_room room; /* in front of the file and behind it */
+    char *data;          /* of all, the file begins behind room.front */
+    size_t capacity;     /* of the file */
 };
 
-struct writer {
-    hid_t file;
-    hid_t ascii, utf8;   /* variable-length texts */
-    hid_t dataset_plist; /* without times, so that files can be compared */
-    struct tn_error *error;
-};
-
-static tn_status broken(const struct writer *writer, const char *what)
+tn_status h5_broken(const struct h5_writer *writer, const char *what)
 {
     return tn_fail(writer->error, TN_FAILED, "the HDF5 library cannot write %s", what);
 }
@@ -40,20 +34,21 @@ static hid_t text_type(H5T_cset_t set)
 static void *grow(void *old, size_t size, H5FD_file_image_op_t operation, void *context)
 {
     struct growing *growing = context;
-    void *larger;
+    const struct h5_room *room = &growing->room;
+    char *larger;
     (void)old;
     (void)operation;
     if (size <= growing->capacity)
-        return growing->data;
-    larger = size > SIZE_MAX / 2 ? NULL : growing->host->allocate(size + size / 8);
+        return growing->data + room->front;
+    larger = size > SIZE_MAX / 2 ? NULL : growing->host->allocate(room->front + size + size / 8 + room->behind);
     if (!larger)
         return NULL;
     if (growing->data)
-        memcpy(larger, growing->data, growing->capacity);
+        memcpy(larger + room->front, growing->data + room->front, growing->capacity);
     growing->host->release(growing->data);
     growing->data = larger;
     growing->capacity = size + size / 8;
-    return larger;
+    return larger + room->front;
 }
 static void *grow_first(size_t size, H5FD_file_image_op_t operation, void *context)
 {
@@ -76,7 +71,7 @@ static herr_t leave_context(void *context)
     return 0;
 }
 
-static void writer_close(struct writer *writer)
+static void writer_close(struct h5_writer *writer)
 {
     if (writer->file >= 0)
         (void)H5Fclose(writer->file);
@@ -95,18 +90,19 @@ static size_t expected_bytes(const struct tn_weights *weights)
     for (uint32_t i = 0; i < weights->layer_count; i++) {
         bytes += 4096;
         for (uint32_t j = 0; j < weights->layers[i].weight_count; j++)
-            bytes += tn_shape_elements(&weights->layers[i].weights[j].shape) * sizeof(float) + 1024;
+            bytes += (1 + (uint64_t)weights->layers[i].weights[j].slot_count) *
+                     (tn_shape_elements(&weights->layers[i].weights[j].shape) * sizeof(float) + 1024);
     }
     return (size_t)bytes;
 }
 
-static tn_status writer_open(struct writer *writer, struct growing *growing, const struct tn_weights *weights,
+static tn_status writer_open(struct h5_writer *writer, struct growing *growing, const struct tn_weights *weights,
                              struct tn_error *error)
 {
     H5FD_file_image_callbacks_t callbacks = {grow_first, NULL, grow, keep_it, same_context, leave_context, growing};
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    *writer =
-        (struct writer){-1, text_type(H5T_CSET_ASCII), text_type(H5T_CSET_UTF8), H5Pcreate(H5P_DATASET_CREATE), error};
+    *writer = (struct h5_writer){-1, text_type(H5T_CSET_ASCII), text_type(H5T_CSET_UTF8), H5Pcreate(H5P_DATASET_CREATE),
+                                 error};
     (void)H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     if (access >= 0 && writer->ascii >= 0 && writer->utf8 >= 0 && writer->dataset_plist >= 0 &&
         grow_first(expected_bytes(weights), H5FD_FILE_IMAGE_OP_FILE_OPEN, growing) &&
@@ -122,24 +118,24 @@ static tn_status writer_open(struct writer *writer, struct growing *growing, con
 }
 
 /* Ends the file; its bytes are the first ones of the growing memory. */
-static tn_status take_bytes(struct writer *writer, struct growing *growing, void **data, uint64_t *bytes)
+static tn_status take_bytes(struct h5_writer *writer, struct growing *growing, void **data, uint64_t *bytes)
 {
     ssize_t size = H5Fflush(writer->file, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(writer->file, NULL, 0);
     herr_t closed = H5Fclose(writer->file);
     writer->file = -1;
     if (size <= 0 || closed < 0 || (size_t)size > growing->capacity)
-        return broken(writer, "the file");
+        return h5_broken(writer, "the file");
     *data = growing->data;
     *bytes = (uint64_t)size;
     growing->data = NULL;
     return TN_OK;
 }
 
-static tn_status put_text(const struct writer *writer, hid_t object, const char *name, const char *text, hid_t type)
+tn_status h5_put_text(const struct h5_writer *writer, hid_t object, const char *name, const char *text, hid_t type)
 {
     hid_t space = H5Screate(H5S_SCALAR);
     hid_t attribute = H5Acreate2(object, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
-    tn_status status = attribute < 0 || H5Awrite(attribute, type, &text) < 0 ? broken(writer, name) : TN_OK;
+    tn_status status = attribute < 0 || H5Awrite(attribute, type, &text) < 0 ? h5_broken(writer, name) : TN_OK;
     if (attribute >= 0)
         (void)H5Aclose(attribute);
     (void)H5Sclose(space);
@@ -147,21 +143,22 @@ static tn_status put_text(const struct writer *writer, hid_t object, const char 
 }
 
 /* An empty list is an empty array of numbers: h5py writes it so. */
-static tn_status put_some_texts(const struct writer *writer, hid_t object, const char *name, const char *const *texts,
-                                size_t count, hid_t type)
+static tn_status put_some_texts(const struct h5_writer *writer, hid_t object, const char *name,
+                                const char *const *texts, size_t count, hid_t type)
 {
     hsize_t size = count;
     hid_t space = H5Screate_simple(1, &size, NULL);
     hid_t attribute = H5Acreate2(object, name, count ? type : H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT);
-    tn_status status = attribute < 0 || (count && H5Awrite(attribute, type, texts) < 0) ? broken(writer, name) : TN_OK;
+    tn_status status =
+        attribute < 0 || (count && H5Awrite(attribute, type, texts) < 0) ? h5_broken(writer, name) : TN_OK;
     if (attribute >= 0)
         (void)H5Aclose(attribute);
     (void)H5Sclose(space);
     return status;
 }
 
-static tn_status put_texts(const struct writer *writer, hid_t object, const char *name, const char *const *texts,
-                           size_t count, hid_t type)
+tn_status h5_put_texts(const struct h5_writer *writer, hid_t object, const char *name, const char *const *texts,
+                       size_t count, hid_t type)
 {
     tn_status status = TN_OK;
     char piece[64];
@@ -176,17 +173,18 @@ static tn_status put_texts(const struct writer *writer, hid_t object, const char
     return status;
 }
 
-static tn_status put_tensor(const struct writer *writer, hid_t group, const char *name, const struct tn_weight *weight)
+tn_status h5_put_tensor(const struct h5_writer *writer, hid_t group, const char *name, const struct tn_shape *shape,
+                        const float *data)
 {
     hsize_t dims[TN_MAX_RANK];
     hid_t space, dataset;
     tn_status status;
-    for (int32_t i = 0; i < weight->shape.rank; i++)
-        dims[i] = (hsize_t)weight->shape.dims[i];
-    space = weight->shape.rank ? H5Screate_simple(weight->shape.rank, dims, NULL) : H5Screate(H5S_SCALAR);
+    for (int32_t i = 0; i < shape->rank; i++)
+        dims[i] = (hsize_t)shape->dims[i];
+    space = shape->rank ? H5Screate_simple(shape->rank, dims, NULL) : H5Screate(H5S_SCALAR);
     dataset = H5Dcreate2(group, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, writer->dataset_plist, H5P_DEFAULT);
-    status = dataset < 0 || H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, weight->data) < 0
-                 ? broken(writer, name)
+    status = dataset < 0 || H5Dwrite(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0
+                 ? h5_broken(writer, name)
                  : TN_OK;
     if (dataset >= 0)
         (void)H5Dclose(dataset);
@@ -195,155 +193,38 @@ static tn_status put_tensor(const struct writer *writer, hid_t group, const char
     return status;
 }
 
-static hid_t make_group(hid_t parent, const char *name)
+tn_status h5_put_number(const struct h5_writer *writer, hid_t group, const char *name, hid_t stored, double value)
+{
+    hid_t space = H5Screate(H5S_SCALAR);
+    hid_t dataset = H5Dcreate2(group, name, stored, space, H5P_DEFAULT, writer->dataset_plist, H5P_DEFAULT);
+    tn_status status = dataset < 0 || H5Dwrite(dataset, H5T_NATIVE_DOUBLE, H5S_ALL, H5S_ALL, H5P_DEFAULT, &value) < 0
+                           ? h5_broken(writer, name)
+                           : TN_OK;
+    if (dataset >= 0)
+        (void)H5Dclose(dataset);
+    if (space >= 0)
+        (void)H5Sclose(space);
+    return status;
+}
+
+hid_t h5_make_group(hid_t parent, const char *name)
 {
     return H5Gcreate2(parent, name, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
 }
 
-/* ---- the legacy layout ---- */
-
-/* Group NAME with the data NAME/kernel:0, …, as Keras 2 names them. */
-static tn_status put_legacy_layer(const struct writer *writer, hid_t root, const char *name,
-                                  const struct tn_weight_layer *layer)
-{
-    uint32_t count = layer->weight_count;
-    hid_t group = make_group(root, name), inner = -1;
-    char(*texts)[2 * NAME_BYTES] = calloc((size_t)count + 1, sizeof *texts);
-    const char **list = calloc((size_t)count + 1, sizeof *list);
-    tn_status status = TN_OK;
-    if (!texts || !list)
-        status = tn_fail(writer->error, TN_NO_MEMORY, "no memory for an HDF5 file");
-    else if (group < 0 || (count && (inner = make_group(group, name)) < 0))
-        status = broken(writer, name);
-    for (uint32_t i = 0; i < count && status == TN_OK; i++) {
-        (void)snprintf(texts[i], sizeof *texts, "%s/%s:0", name, layer->weights[i].name);
-        list[i] = texts[i];
-        status = put_tensor(writer, inner, texts[i] + strlen(name) + 1, &layer->weights[i]);
-    }
-    if (status == TN_OK)
-        status = put_texts(writer, group, "weight_names", list, count, writer->ascii);
-    if (inner >= 0)
-        (void)H5Gclose(inner);
-    if (group >= 0)
-        (void)H5Gclose(group);
-    free(list);
-    free(texts);
-    return status;
-}
-
-/* Keras 2 and 3 both take what this version of Keras 2 would have written. */
-static tn_status put_versions(const struct writer *writer, hid_t object)
-{
-    tn_status status = put_text(writer, object, "keras_version", "2.15.0", writer->utf8);
-    return status != TN_OK ? status : put_text(writer, object, "backend", "tensorflow", writer->utf8);
-}
-
-static tn_status put_legacy_layers(const struct writer *writer, hid_t root, const struct tn_weights *weights,
-                                   char (*names)[NAME_BYTES])
-{
-    const char **list = calloc((size_t)weights->layer_count + 1, sizeof *list);
-    tn_status status = list ? put_versions(writer, root) : tn_fail(writer->error, TN_NO_MEMORY, "no memory for names");
-    for (uint32_t i = 0; i < weights->layer_count && status == TN_OK; i++) {
-        list[i] = names[i];
-        status = put_legacy_layer(writer, root, names[i], &weights->layers[i]);
-    }
-    if (status == TN_OK)
-        status = put_texts(writer, root, "layer_names", list, weights->layer_count, writer->ascii);
-    free(list);
-    return status;
-}
-
-static tn_status put_configs(const struct writer *writer, const struct tn_weights *weights, char (*names)[NAME_BYTES])
-{
-    char *model = NULL, *training = NULL;
-    tn_status status = h5_model_config(weights, names, &model, writer->error);
-    if (status == TN_OK && model)
-        status = put_text(writer, writer->file, "model_config", model, writer->ascii);
-    if (status == TN_OK && model)
-        status = h5_training_config(weights, &training, writer->error);
-    if (status == TN_OK && training)
-        status = put_text(writer, writer->file, "training_config", training, writer->ascii);
-    free(model);
-    free(training);
-    return status;
-}
-
-static tn_status put_legacy(const struct writer *writer, const struct tn_weights *weights, uint32_t flags)
-{
-    bool only_weights = (flags & TN_FORMAT_WEIGHTS_ONLY) != 0;
-    char(*names)[NAME_BYTES] = h5_layer_names(weights);
-    hid_t root = only_weights ? writer->file : make_group(writer->file, "model_weights");
-    tn_status status = TN_OK;
-    if (!names)
-        status = tn_fail(writer->error, TN_NO_MEMORY, "no memory for names");
-    else if (root < 0)
-        status = broken(writer, "model_weights");
-    if (status == TN_OK)
-        status = put_legacy_layers(writer, root, weights, names);
-    if (status == TN_OK && !only_weights)
-        status = put_versions(writer, writer->file);
-    if (status == TN_OK && !only_weights)
-        status = put_configs(writer, weights, names);
-    if (!only_weights && root >= 0)
-        (void)H5Gclose(root);
-    free(names);
-    return status;
-}
-
-/* ---- .weights.h5 ---- */
-
-static tn_status put_keras3_layer(const struct writer *writer, hid_t root, const char *key, const char *name,
-                                  const struct tn_weight_layer *layer)
-{
-    hid_t group = make_group(root, key), vars = group < 0 ? -1 : make_group(group, "vars");
-    char number[32];
-    tn_status status = vars < 0 ? broken(writer, key) : put_text(writer, vars, "name", name, writer->utf8);
-    for (uint32_t i = 0; i < layer->weight_count && status == TN_OK; i++) {
-        (void)snprintf(number, sizeof number, "%u", (unsigned)i);
-        status = put_tensor(writer, vars, number, &layer->weights[i]);
-    }
-    if (vars >= 0)
-        (void)H5Gclose(vars);
-    if (group >= 0)
-        (void)H5Gclose(group);
-    return status;
-}
-
-static tn_status put_keras3(const struct writer *writer, const struct tn_weights *weights)
-{
-    char(*names)[NAME_BYTES] = h5_layer_names(weights);
-    hid_t root = make_group(writer->file, "layers"), top = make_group(writer->file, "vars");
-    tn_status status = TN_OK;
-    if (!names)
-        status = tn_fail(writer->error, TN_NO_MEMORY, "no memory for names");
-    else if (root < 0 || top < 0) /* `vars` is empty, but Keras 2 wants it */
-        status = broken(writer, "layers");
-    for (uint32_t i = 0; i < weights->layer_count && status == TN_OK; i++) {
-        char key[NAME_BYTES];
-        h5_class_key(weights, i, key);
-        status = put_keras3_layer(writer, root, key, names[i], &weights->layers[i]);
-    }
-    if (top >= 0)
-        (void)H5Gclose(top);
-    if (root >= 0)
-        (void)H5Gclose(root);
-    free(names);
-    return status;
-}
-
-/* ---- both ---- */
-
+/* What is the same in both layouts. */
 static tn_status write_file(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags, bool keras3,
-                            void **data, uint64_t *bytes, struct tn_error *error)
+                            const struct h5_room *room, void **data, uint64_t *bytes, struct tn_error *error)
 {
-    struct growing growing = {host, NULL, 0};
-    struct writer writer;
+    struct growing growing = {host, room ? *room : (struct h5_room){0, 0}, NULL, 0};
+    struct h5_writer writer;
     tn_status status = writer_open(&writer, &growing, weights, error);
     if (status != TN_OK)
         goto out;
-    status = keras3 ? put_keras3(&writer, weights) : put_legacy(&writer, weights, flags);
+    status = keras3 ? h5_put_keras3(&writer, weights, flags) : h5_put_legacy(&writer, weights, flags);
     if (status == TN_OK && weights->class_count)
-        status = put_texts(&writer, writer.file, "tenon_classes", weights->classes, weights->class_count, writer.utf8);
+        status =
+            h5_put_texts(&writer, writer.file, "tenon_classes", weights->classes, weights->class_count, writer.utf8);
     if (status == TN_OK)
         status = take_bytes(&writer, &growing, data, bytes);
     writer_close(&writer);
@@ -355,11 +236,11 @@ out:
 tn_status h5_write_legacy(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags, void **data,
                           uint64_t *bytes, struct tn_error *error)
 {
-    return write_file(host, weights, flags, false, data, bytes, error);
+    return write_file(host, weights, flags, false, NULL, data, bytes, error);
 }
 
-tn_status h5_write_keras3(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags, void **data,
-                          uint64_t *bytes, struct tn_error *error)
+tn_status h5_write_keras3(const struct tn_host *host, const struct tn_weights *weights, uint32_t flags,
+                          const struct h5_room *room, void **data, uint64_t *bytes, struct tn_error *error)
 {
-    return write_file(host, weights, flags, true, data, bytes, error);
+    return write_file(host, weights, flags, true, room, data, bytes, error);
 }
