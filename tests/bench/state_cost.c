@@ -97,8 +97,8 @@ int main(int count, char **words)
     struct tn_error error = {.status = TN_OK};
     if (count < 2)
         return 2;
-    tn_status status = tn_experiment_open(words[1], (const char *const *)(words + 2), (size_t)count - 2, 0, &experiment,
-                                          &problems);
+    tn_status status =
+        tn_experiment_open(words[1], (const char *const *)(words + 2), (size_t)count - 2, 0, &experiment, &problems);
     for (size_t i = 0; i < problems.count; i++)
         (void)fprintf(stderr, "state_cost: %s\n", problems.items[i].text);
     if (status == TN_OK)
