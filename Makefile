@@ -10,7 +10,7 @@ configure = mkdir -p $(1) && { cmake $$([ -f $(1)/CMakeCache.txt ] || echo "$(ni
 	{ cat $(1)/configure.log; echo "Something is missing: bash .ci/install-packages"; exit 1; }; }
 build = cmake --build $(1) --parallel $(JOBS)
 
-.PHONY: all demo check test check-golden check-asan check-tsan check-valgrind check-fuzz fuzz fuzzers bench bench-data lint format docs install clean help packages
+.PHONY: all demo check test check-golden check-asan check-tsan check-valgrind check-fuzz fuzz fuzzers soak bench bench-data lint format docs install clean help packages
 
 all:
 	@$(call configure,$(BUILD),-DCMAKE_INSTALL_PREFIX=$(PREFIX) -DTENON_TESTS=OFF)
@@ -24,6 +24,7 @@ help:
 	@echo "make check-golden FIXTURES=DIR   the golden suites on a folder of fixtures"
 	@echo "make check-asan | check-tsan | check-valgrind | check-fuzz   one of the parts"
 	@echo "make fuzz SECONDS=60 [FUZZERS='jpeg config']   each fuzzer that long; what they find goes on from run to run"
+	@echo "make soak COUNT=1000 [SEED=N]   runs that are killed at random go on to the same end, that many kills"
 	@echo "make bench          the training step against the peers, where they are installed"
 	@echo "make bench-data     reading, decoding and augmenting against the peers"
 	@echo "make lint | format | docs"
@@ -86,6 +87,11 @@ check-fuzz: fuzzers
 
 fuzz: fuzzers
 	@bash tests/fuzz/fuzz.sh $(BUILD)/fuzz $(or $(SECONDS),60) $(FUZZERS)
+
+soak: packages
+	@$(call configure,$(BUILD)/check,-DTENON_WERROR=ON -DTENON_TESTS=ON)
+	@$(call build,$(BUILD)/check)
+	@bash tests/soak.sh $(BUILD)/check $(or $(COUNT),1000) $(SEED)
 
 bench: packages all
 	@bash tests/bench/bench.sh $(BUILD)

@@ -112,6 +112,9 @@ static tn_status early_stopping_on(void *self, int32_t event, const struct tn_ru
     switch (event) {
     case TN_RUN_BEGIN:
         return run_begin(stopping, run, error);
+    case TN_RUN_RESUME: /* it may have been asked to restore them in the first half only */
+        stopping->kept = stopping->kept && stopping->restore_best_weights;
+        return TN_OK;
     case TN_EPOCH_END:
         return epoch_end(stopping, run, error);
     case TN_RUN_END:

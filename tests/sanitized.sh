@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The suite in a build with sanitizers. usage: sanitized.sh asan|tsan BUILD
 #   asan  every test, under address, leak and undefined-behaviour checks
-#   tsan  the tests of the data pipeline and of pack: only there do threads of our own meet (libgomp, which TSan cannot
-#         see into, runs the computation)
+#   tsan  the tests of the data pipeline, of pack, and of saving: only there do threads of our own meet (libgomp, which
+#         TSan cannot see into, runs the computation)
 set -euo pipefail
 kind=$1
 build=$(realpath "$2")
@@ -20,7 +20,7 @@ asan)
     ;;
 tsan)
     export TSAN_OPTIONS=halt_on_error=1:die_after_fork=0
-    TENON_SLOW=1 ctest --output-on-failure --no-tests=error -R '^test_(data|directory|codec|tfrecord|reading|cache|stages|cli_pack|cli_inspect)'
+    TENON_SLOW=1 ctest --output-on-failure --no-tests=error -R '^test_(data|directory|codec|tfrecord|reading|cache|stages|cli_pack|cli_inspect|cli_state_places)'
     ;;
 *)
     echo "usage: sanitized.sh asan|tsan BUILD" >&2

@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 
 struct options {
-    const char *weights, *plugin_path;
+    const char *weights, *resume, *plugin_path;
     int32_t fresh, quiet;
 };
 
@@ -13,6 +13,7 @@ static const struct tn_option options[] = {
     TN_BOOL(struct options, fresh, 0, "start anew beside an earlier run of this name: in NAME-2, NAME-3, ..."),
     TN_PATH(struct options, weights, NULL,
             "begin with the weights of this file, and with its optimizer state (see [weights])"),
+    TN_PATH(struct options, resume, NULL, "go on with the run in this folder, not with that of the experiment's name"),
     TN_BOOL(struct options, quiet, 0, "print warnings and errors only"),
     TN_PLUGIN_PATH_OPTION(struct options),
     TN_END,
@@ -76,6 +77,7 @@ static int run(struct tn_arguments *arguments)
     struct tn_train_request request = {.fresh = chosen->fresh,
                                        .quiet = chosen->quiet,
                                        .weights = chosen->weights,
+                                       .resume = chosen->resume,
                                        .stop = tn_signals_catch(),
                                        .progress = tn_progress_show,
                                        .context = &line,
@@ -100,12 +102,15 @@ const struct tn_command tn_command_train_entry = {
     .summary = "train a network",
     .usage = "FILE [section.key=value ...] [options]",
     .about = "Trains what the experiment FILE describes and writes runs/NAME/: config.ini, classes.txt, log.csv,\n"
-             "manifest.json, checkpoints. Values can be replaced on the command line; nothing in FILE changes.\n"
-             "Ctrl-C ends the run in order (exit status 75); a second Ctrl-C ends it at once.",
+             "manifest.json, checkpoints, and state/, from which the same command goes on with a run that was cut off\n"
+             "where it was, with the result of one that was not. Values can be replaced on the command line; nothing\n"
+             "in FILE changes. Ctrl-C ends the run in order (exit status 75); a second Ctrl-C ends it at once.",
     .examples = "  tenon train cats.ini\n"
                 "  tenon train cats.ini data.batch_size=64 optimizer.learning_rate=3e-4\n"
                 "  tenon train cats.ini data.augment=strong experiment.name=cats-strong\n"
-                "  tenon train cats.ini --weights runs/cats/checkpoints/best.h5 --fresh",
+                "  tenon train cats.ini --weights runs/cats/checkpoints/best.h5 --fresh\n"
+                "  tenon train cats.ini experiment.epochs=40                  # goes on when 30 of 30 were done\n"
+                "  tenon train cats.ini --resume=runs/cats-2",
     .flags = TN_COMMAND_EXPERIMENT,
     .options = options,
     .options_size = sizeof(struct options),

@@ -22,6 +22,7 @@ struct tn_experiment_options { /* [experiment] */
     int64_t threads;           /* compute threads, 0 = all cores */
     const char *device;        /* auto, cpu, cuda */
     const char *save_every;    /* see tn_save_rule_parse; default auto */
+    const char *state_folder;  /* auto, no, or a folder */
     int32_t precision;         /* float32 | bfloat16 (not implemented: an error) */
 };
 extern const struct tn_option tn_experiment_option_table[];
@@ -112,6 +113,7 @@ struct tn_progress { /* what the CLI draws; all of it read only */
 struct tn_train_request {
     int32_t fresh, quiet;
     const char *weights;    /* initial ones, or NULL */
+    const char *resume;     /* a run directory to go on in, whatever the experiment is called; NULL = its own */
     volatile int32_t *stop; /* set by a signal handler: 1 = end in order */
     void (*progress)(void *context, const struct tn_progress *progress);
     void (*say)(void *context, int32_t level, const char *text);

@@ -164,6 +164,16 @@ tn_status tn_save_rule_parse(const char *text, struct tn_save_rule *rule, struct
 
 /* ---- the loop: train.c, events.c and initial.c ---- */
 struct tn_state_keeper;
+/* Who has gone on with a run, and from which generation (state_line.c). */
+struct tn_state_line {
+    uint64_t run_id;
+    int32_t session; /* the newest; 0 = not known */
+    uint32_t count;
+    struct {
+        uint64_t from;
+        int32_t session;
+    } begun[64]; /* the newest ones, the oldest first */
+};
 /* One line of the logs: which value it is. */
 struct tn_log_slot {
     int32_t metric; /* -1 loss, -2 learning rate */
@@ -196,8 +206,11 @@ struct tn_loop {
     struct tn_text config;
     struct tn_save_rule save;
     struct tn_state_keeper *keeper;
+    struct tn_state_line line;
+    uint64_t resumed_from;             /* generation, 0 = the run has begun */
     void *resumed_state;               /* until the callbacks have it */
     const struct tn_instance *telling; /* the callback that is being told */
+    bool ending;                       /* what is saved now is saved behind the last step */
     bool pausing;                      /* one with TN_CALLBACK_PAUSES has stopped the run */
 };
 tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error);

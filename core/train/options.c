@@ -13,7 +13,11 @@ const struct tn_option tn_experiment_option_table[] = {
     TN_STRING(struct tn_experiment_options, device, "auto", "auto, cpu or cuda"),
     TN_STRING(struct tn_experiment_options, save_every, "auto",
               "when the run's state is saved, from which the same command goes on: auto, no, epoch, a time (5min) or a "
-              "number of batches (500 batches); auto: as often as costs little, after epochs and every 5 minutes"),
+              "number of batches (500 batches); auto: as often as costs little, 5 seconds apart or more"),
+    TN_PATH_OR(
+        struct tn_experiment_options, state_folder, "auto", "auto|no|FOLDER",
+        "a folder on this machine's own disk where states go first, before they are copied to the run directory; "
+        "auto: below ~/.local/state when the run directory is on a network or cloud drive"),
     TN_ENUM(struct tn_experiment_options, precision, 0, "float32|bfloat16", "of the computation"),
     TN_END,
 };

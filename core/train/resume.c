@@ -12,8 +12,8 @@
  * are done, not what is computed. */
 static bool may_change(const char *kind, const char *key)
 {
-    static const char *const experiment[] = {"name",   "epochs",  "run_folder", "threads",
-                                             "device", "include", "save_every", NULL};
+    static const char *const experiment[] = {"name",    "epochs",     "run_folder",   "threads", "device",
+                                             "include", "save_every", "state_folder", NULL};
     static const char *const data[] = {"workers",     "prefetch", "overlap",     "io_threads",  "read_ahead", "cache",
                                        "cache_stage", "retries",  "retry_pause", "cache_limit", "on_error",   NULL};
     static const char *const source[] = {"path", "files", "folder", "index", "stage", "stage_limit", "verify", NULL};
@@ -103,16 +103,34 @@ out:
 
 /* ---- going on ---- */
 
-static void say_where(struct tn_loop *loop, const struct tn_state_head *head, const char *notes)
+/* "optimizer state: 24 of 24 tensors": what Keras leaves out without a word. */
+static uint32_t count_slots(const struct tn_network *network)
 {
+    uint32_t slots = 0;
+    for (uint32_t i = 0; i < tn_network_parameter_count(network); i++)
+        slots += (uint32_t)tn_network_parameter(network, i)->slot_count;
+    return slots;
+}
+
+static void say_where(struct tn_loop *loop, const struct tn_state_found *state)
+{
+    const struct tn_state_head *head = tn_state_head(state->data);
+    uint32_t slots = count_slots(loop->experiment->network);
     const struct tn_plan_report *report = tn_network_report(loop->experiment->network);
-    char text[1800], ago[64];
-    double seconds = (double)time(NULL) - head->saved_at;
-    (void)snprintf(text, sizeof text,
-                   "resumed at epoch %d, batch %llu of %llu, after %llu steps; the state was saved %s ago%s%s",
-                   head->epoch + 1, (unsigned long long)head->batch, (unsigned long long)loop->batches,
-                   (unsigned long long)head->step, tn_say_seconds(ago, sizeof ago, seconds > 0 ? seconds : 0),
-                   notes[0] ? "; " : "", notes);
+    char text[1800], ago[64], lost[96] = "";
+    double since = (double)time(NULL) - head->saved_at, after = state->last_alive - head->saved_at;
+    if (head->in_order)
+        (void)snprintf(lost, sizeof lost, ", nothing is lost");
+    else if (state->last_alive > 0) /* it may have lived a second longer than it was seen to */
+        (void)snprintf(lost, sizeof lost, ", lost at most %s of work",
+                       tn_say_seconds(ago, sizeof ago, fmax(after, 0) + 1));
+    (void)snprintf(
+        text, sizeof text,
+        "resumed at epoch %d, batch %llu of %llu%s; the state is of step %llu, %s ago; optimizer state: %u of %u "
+        "tensors%s%s",
+        head->epoch + 1, (unsigned long long)head->batch, (unsigned long long)loop->batches, lost,
+        (unsigned long long)head->step, tn_say_seconds(ago, sizeof ago, since > 0 ? since : 0), slots, slots,
+        state->notes[0] ? "; " : "", state->notes);
     tn_loop_say(loop, TN_LOG_INFO, text);
     if (strcmp(head->device, report->device.name) == 0 && strcmp(head->version, TENON_VERSION) == 0)
         return;
@@ -127,31 +145,34 @@ static tn_status refuse_finished(const struct tn_loop *loop, const struct tn_sta
     int32_t how = tn_state_ended(loop->directory.path, head->generation);
     if (how == TN_STATE_UNFINISHED || (how == TN_STATE_FINISHED && head->epoch < loop->run.epochs))
         return TN_OK;
-    return tn_fail(
-        error, TN_INVALID,
-        "%s holds a run that is finished: more epochs continue it (experiment.epochs), --fresh begins anew in "
-        "another folder",
-        loop->directory.path);
+    return tn_fail(error, TN_INVALID, "%s holds a run that is finished: %s--fresh begins anew in another folder",
+                   loop->directory.path,
+                   how == TN_STATE_FINISHED ? "more epochs continue it (experiment.epochs), "
+                                            : "a callback has ended it; ");
 }
 
 tn_status tn_resume(struct tn_loop *loop, struct tn_error *error)
 {
-    void *data = NULL;
-    char notes[1024] = "";
-    tn_status status = tn_state_load_newest(loop->directory.path, &data, notes, sizeof notes, error);
+    struct tn_state_found state = {.data = NULL};
+    char buffer[1100];
+    const char *local =
+        tn_place_local(loop->experiment->options.state_folder, loop->directory.path, buffer, sizeof buffer);
+    tn_status status = tn_state_load_newest(loop->directory.path, local, &state, error);
     if (status == TN_OK)
-        status = compare_configs(loop, data, error);
+        status = compare_configs(loop, state.data, error);
     if (status == TN_OK)
-        status = refuse_finished(loop, tn_state_head(data), error);
+        status = refuse_finished(loop, tn_state_head(state.data), error);
     if (status == TN_OK)
-        status = tn_state_apply(loop, data, error);
+        status = tn_state_apply(loop, state.data, error);
     if (status == TN_OK) {
         loop->run.resumed = 1;
-        say_where(loop, tn_state_head(data), notes);
-        loop->resumed_state = data; /* until the callbacks have begun */
-        data = NULL;
+        loop->line = state.line;
+        loop->resumed_from = tn_state_head(state.data)->generation;
+        say_where(loop, &state);
+        loop->resumed_state = state.data; /* until the callbacks have begun */
+        state.data = NULL;
     }
-    free(data);
+    free(state.data);
     return status;
 }
 

@@ -27,12 +27,12 @@ static bool is_used(const char *path)
 }
 
 /* Whether a run has come to anything here: one that was killed in its first moments has not, and is begun again. */
-static bool has_results(const char *path)
+static bool has_results(const char *path, const char *local_base)
 {
     char part[1100];
     struct stat log;
     (void)snprintf(part, sizeof part, "%s/checkpoints", path);
-    if (tn_path_exists(part) || tn_state_is_there(path))
+    if (tn_path_exists(part) || tn_state_is_there(path, local_base))
         return true;
     (void)snprintf(part, sizeof part, "%s/log.csv", path);
     return stat(part, &log) == 0 && log.st_size > 0;
@@ -97,8 +97,10 @@ void tn_run_directory_close(struct tn_run_directory *directory)
 
 /* Makes and locks one folder. *free_ = false: another run has been here (no error is recorded then); it stays locked
  * when that can be gone on with, and may be. */
-static tn_status try_folder(struct tn_run_directory *directory, bool *free_, bool may_resume, struct tn_error *error)
+static tn_status try_folder(struct tn_run_directory *directory, const char *state_folder, bool *free_, bool may_resume,
+                            struct tn_error *error)
 {
+    char buffer[1100];
     bool existed = tn_path_exists(directory->path);
     tn_status status = tn_folder_make(directory->path, error);
     if (status != TN_OK)
@@ -106,8 +108,9 @@ static tn_status try_folder(struct tn_run_directory *directory, bool *free_, boo
     status = take_lock(directory->path, &directory->lock, error);
     if (status != TN_OK)
         return status;
-    *free_ = !existed || !is_used(directory->path) || (may_resume && !has_results(directory->path));
-    directory->resumes = !*free_ && may_resume && tn_state_is_there(directory->path);
+    const char *local = tn_place_local(state_folder, directory->path, buffer, sizeof buffer);
+    *free_ = !existed || !is_used(directory->path) || (may_resume && !has_results(directory->path, local));
+    directory->resumes = !*free_ && may_resume && tn_state_is_there(directory->path, local);
     if (!*free_ && !directory->resumes)
         tn_run_directory_close(directory);
     return TN_OK;
@@ -140,8 +143,10 @@ static void sweep_all(const char *directory)
     }
 }
 
-static tn_status find_folder(struct tn_run_directory *directory, const char *path, bool fresh, struct tn_error *error)
+static tn_status find_folder(struct tn_run_directory *directory, const struct tn_experiment *experiment, bool fresh,
+                             struct tn_error *error)
 {
+    const char *path = experiment->run_directory;
     bool free_ = false;
     tn_status status = TN_OK;
     for (unsigned number = 1; !free_ && number < 100000; number++) {
@@ -151,7 +156,7 @@ static tn_status find_folder(struct tn_run_directory *directory, const char *pat
             return tn_fail(error, TN_INVALID, "the name of the run directory is too long: %s", path);
         if (fresh && is_used(directory->path))
             continue;
-        status = try_folder(directory, &free_, !fresh, error);
+        status = try_folder(directory, experiment->options.state_folder, &free_, !fresh, error);
         if (status == TN_BUSY && fresh)
             continue;
         if (status != TN_OK)
@@ -211,7 +216,7 @@ tn_status tn_run_directory_open(struct tn_run_directory *directory, const struct
 {
     tn_status status;
     *directory = (struct tn_run_directory){.lock = -1};
-    TN_TRY(status, find_folder(directory, experiment->run_directory, fresh, error), out);
+    TN_TRY(status, find_folder(directory, experiment, fresh, error), out);
     sweep_all(directory->path);
     if (!directory->resumes) /* else only once it is known that this run goes on */
         status = tn_run_directory_describe(directory, experiment, error);

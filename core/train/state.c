@@ -164,6 +164,9 @@ static void put_head(struct tn_state_head *head, const struct tn_loop *loop, uin
     head->generation = generation;
     head->epoch = loop->run.epoch + (loop->next_batch == 0 && loop->epoch_told ? 1 : 0);
     head->epochs_done = loop->result->epochs_done;
+    head->run_id = loop->line.run_id;
+    head->session = loop->line.session;
+    head->in_order = loop->ending;
     head->stopping = loop->stop && !loop->pausing;
     head->kept = loop->kept;
     head->batch = loop->next_batch;

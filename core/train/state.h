@@ -27,6 +27,9 @@ struct tn_state_head {
     double base_rate, learning_rate, best_value, loss_sum, weight_sum;
     double saved_at; /* seconds since 1970 */
     int32_t warned_not_finite, threads;
+    uint64_t run_id;  /* drawn when the run began */
+    int32_t session;  /* of the process that saved it: 1 began the run, 2 went on with it, … */
+    int32_t in_order; /* 1: saved because the run was to end, after its last step */
     char device[128], version[32];
     uint64_t steps_before; /* of the optimizer, before this run */
 };
@@ -63,7 +66,75 @@ tn_status tn_state_apply(struct tn_loop *loop, const void *data, struct tn_error
 /* Gives callbacks what they had. `notes`: who begins anew. */
 void tn_state_apply_callbacks(struct tn_loop *loop, const void *data, char *notes, size_t notes_bytes);
 
-/* ---- state_files.c: generations on disk, written behind the training ---- */
+/* ---- state_line.c: which states are of the run as it is now ---- */
+/* What the session files of a run directory say; false: there are none that are whole. */
+bool tn_state_line_read(const char *directory, struct tn_state_line *line);
+/* Is it no state of a branch that was left? */
+bool tn_state_on_line(const struct tn_state_line *line, const struct tn_state_head *head);
+/* Notes that this process goes on from a generation (a line of zeros, 0: begins the run). */
+tn_status tn_state_line_begin(const char *directory, struct tn_state_line *line, uint64_t from, struct tn_error *error);
+
+/* ---- state_files.c: generations in a folder ---- */
+struct tn_state_shelf {
+    char folder[1100];
+    uint64_t newest;       /* that was proved, 0 = none; it stays until the next one is proved */
+    _Atomic uint64_t held; /* stays too: it is being copied */
+};
+void tn_state_file_name(const char *folder, uint64_t generation, char *path, size_t bytes);
+/* The highest number in a folder, whatever it holds; 0 = none. */
+uint64_t tn_state_newest_generation(const char *folder);
+/* Below `base`, the folder for the states of a run on this machine. */
+void tn_state_local_folder(const char *base, uint64_t run_id, char *path, size_t bytes);
+/* Writes a generation, reads it back, and drops the ones that are not needed any more. */
+tn_status tn_state_shelve(struct tn_state_shelf *shelf, uint64_t generation, const void *data, uint64_t bytes,
+                          struct tn_error *error);
+/* Shows that the process that writes here is alive. */
+void tn_state_touch(const char *folder);
+/* Deletes what this file makes in a folder, and the folder when nothing else is in it. */
+void tn_state_clear(const char *folder);
+/* Notes beside the last state that the run has ended with it: TN_STATE_FINISHED or TN_STATE_STOPPED. */
+tn_status tn_state_note_end(const char *directory, uint64_t generation, int32_t how, struct tn_error *error);
+/* How the run has ended whose newest state is of this generation. */
+int32_t tn_state_ended(const char *directory, uint64_t generation);
+/* local_base: see tn_place_local; may be NULL. */
+bool tn_state_is_there(const char *directory, const char *local_base);
+struct tn_state_found {
+    void *data; /* the caller frees it */
+    struct tn_state_line line;
+    double last_alive; /* when the process that wrote it was last seen; seconds since 1970, 0 = not known */
+    char notes[1024];  /* those that were passed over, and why */
+};
+/* The newest state of a run that proves; data NULL where there is none. */
+tn_status tn_state_load_newest(const char *directory, const char *local_base, struct tn_state_found *state,
+                               struct tn_error *error);
+
+/* ---- place.c: where states go ---- */
+/* The folder for states on this machine's own disk; NULL: they go to the run directory alone ([experiment]
+ * state_folder). `buffer` may be what it points to. */
+const char *tn_place_local(const char *state_folder, const char *directory, char *buffer, size_t bytes);
+struct tn_place_report {
+    double seconds_per_byte; /* of writing, syncing and reading back */
+    bool renames, overwrites;
+    uint64_t free_bytes; /* UINT64_MAX = not known */
+};
+/* Tries out a folder with a small file. What cannot work is an error. */
+tn_status tn_place_probe(const char *folder, uint64_t state_bytes, struct tn_place_report *report,
+                         struct tn_error *error);
+
+/* ---- state_behind.c: copies from the machine's own disk to the run directory ---- */
+struct tn_state_behind;
+/* `from` stays the caller's, and has to outlive it. */
+tn_status tn_state_behind_open(struct tn_state_shelf *from, const char *folder, uint64_t newest,
+                               struct tn_state_behind **behind, struct tn_error *error);
+void tn_state_behind_close(struct tn_state_behind **behind);
+/* A generation has been shelved: it is copied when it is time. */
+void tn_state_behind_offer(struct tn_state_behind *behind, uint64_t generation, uint32_t crc);
+/* Copies the newest one now, and waits for it. */
+tn_status tn_state_behind_flush(struct tn_state_behind *behind, struct tn_error *error);
+/* What the user is to know since the last call, in a buffer of the caller; an enum tn_log_level, -1 = nothing. */
+int32_t tn_state_behind_news(struct tn_state_behind *behind, char *text, size_t bytes);
+
+/* ---- state_keeper.c: states written behind the training ---- */
 struct tn_state_keeper;
 tn_status tn_state_keeper_open(struct tn_loop *loop, struct tn_state_keeper **keeper, struct tn_error *error);
 /* Ends the thread; what it has in hand is written first. */
@@ -73,17 +144,10 @@ void tn_state_keeper_close(struct tn_state_keeper **keeper);
 tn_status tn_state_begin(struct tn_loop *loop, struct tn_error *error);
 /* After a step (`epoch_end`: of an epoch, whose callbacks have been told): saves when it is time. */
 tn_status tn_state_after_step(struct tn_loop *loop, bool epoch_end, struct tn_error *error);
-/* Saves now and waits until it is on the disk. */
+/* Saves now and waits until it is on the disk of the run directory. */
 tn_status tn_state_save_now(struct tn_loop *loop, struct tn_error *error);
-/* Notes beside the last state that the run has ended with it: TN_STATE_FINISHED or TN_STATE_STOPPED. */
+/* The run has ended with the last state: TN_STATE_FINISHED or TN_STATE_STOPPED. */
 tn_status tn_state_finish(struct tn_loop *loop, int32_t how, struct tn_error *error);
-/* How the run has ended whose newest state is of this generation. */
-int32_t tn_state_ended(const char *directory, uint64_t generation);
-/* The newest state below a run directory that proves; NULL data where there is none. Those that do not are named in
- * `notes`. The caller frees `*data`. */
-tn_status tn_state_load_newest(const char *directory, void **data, char *notes, size_t notes_bytes,
-                               struct tn_error *error);
-bool tn_state_is_there(const char *directory);
 
 /* ---- resume.c ---- */
 /* Continues what the run directory holds; says where. */

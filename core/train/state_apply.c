@@ -31,6 +31,12 @@ static tn_status judge_array(const struct tn_state_block *block, const struct tn
                    block ? "the state's %s has another shape than the network's" : "the state has no %s", name);
 }
 
+/* A kept copy is of use only where a callback keeps one still. */
+static bool takes_kept(const struct tn_loop *loop, const void *data)
+{
+    return tn_state_head(data)->kept && tn_network_report(loop->experiment->network)->kept_bytes > 0;
+}
+
 /* Each array of the network, for judging (write = false) or storing. */
 static tn_status each_array(struct tn_loop *loop, const void *data, bool write, struct tn_error *error)
 {
@@ -39,7 +45,7 @@ static tn_status each_array(struct tn_loop *loop, const void *data, bool write, 
     char name[208];
     for (uint32_t i = 0; i < tn_network_parameter_count(network); i++) {
         const struct tn_parameter_info *info = tn_network_parameter(network, i);
-        int32_t first = tn_state_head(data)->kept ? TN_SLOT_KEPT : -1;
+        int32_t first = takes_kept(loop, data) ? TN_SLOT_KEPT : -1;
         for (int32_t slot = first; status == TN_OK && slot < info->slot_count; slot++) {
             const struct tn_state_block *block = find_array(data, info, slot, name, sizeof name);
             status = judge_array(block, info, name, error);
@@ -143,7 +149,7 @@ tn_status tn_state_apply(struct tn_loop *loop, const void *data, struct tn_error
 {
     const struct tn_state_head *head = tn_state_head(data);
     tn_status status = judge(loop, data, error);
-    if (status == TN_OK && head->kept) /* the copy is written by way of the weights */
+    if (status == TN_OK && takes_kept(loop, data)) /* the copy is written by way of the weights */
         loop->kept = true;
     if (status == TN_OK)
         status = each_array(loop, data, true, error);

@@ -1,46 +1,27 @@
-/* state_files.c: states on disk: RUN/state/NNNNNNNN.tns, immutable, numbered, the last two kept.
+/* state_files.c: generations of a run's state in a folder, NNNNNNNN.tns: written once, read back, two kept.
  *
- * On the step path a state is only copied into memory. A thread writes it: under another name, synced, closed, renamed,
- * read back and proved; then the one before the last goes. A place that refuses does not stop training: it is told, and
- * tried again with the next state. A file is believed by what it says of itself, never by its name.
+ * A file is believed by what it says of itself, never by its name. There may be two folders: one on a disk of the
+ * machine, and state/ of the run directory, where copies of some of them go.
  */
 #include <dirent.h>
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "train/state.h"
 
-enum { KEPT_GENERATIONS = 2, MOST_FILES = 64 };
-/* Of a run's time: what copying may cost, and what copying and writing may. */
-static const double COPY_SHARE = 0.01, SAVE_SHARE = 0.035;
-/* Between two states, whatever they cost: not more often, not less often. */
-static const double LEAST_SECONDS = 5, MOST_SECONDS = 300;
+enum { MOST_FILES = 64, PIECE = 1 << 18 };
 static const uint64_t LARGEST = 1ull << 36;
-
-struct tn_state_keeper {
-    struct tn_state_image image;
-    char folder[1100];
-    uint64_t generation; /* of the state in `image`, or that was written last */
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t moved;
-    bool synchronised, started, quit, busy;        /* busy: `image` waits for the thread, or is being written */
-    double last_save, copy_seconds, write_seconds; /* when, and how long the last ones took */
-    uint64_t last_step;
-    tn_status status; /* of the last writing */
-    struct tn_error failure;
-    bool told;
-};
 
 /* ---- names ---- */
 
-static void file_name(const struct tn_state_keeper *keeper, uint64_t generation, char *path, size_t bytes)
+void tn_state_file_name(const char *folder, uint64_t generation, char *path, size_t bytes)
 {
-    (void)snprintf(path, bytes, "%s/%08llu.tns", keeper->folder, (unsigned long long)generation);
+    (void)snprintf(path, bytes, "%s/%08llu.tns", folder, (unsigned long long)generation);
 }
 
 static int compare_down(const void *a, const void *b)
@@ -67,211 +48,110 @@ static size_t list(const char *folder, uint64_t found[MOST_FILES])
     return count;
 }
 
+/* On a machine's own disk: by the run's number, so that two runs of one name never meet. */
+void tn_state_local_folder(const char *base, uint64_t run_id, char *path, size_t bytes)
+{
+    (void)snprintf(path, bytes, "%s/%016llx", base, (unsigned long long)run_id);
+}
+
+uint64_t tn_state_newest_generation(const char *folder)
+{
+    uint64_t found[MOST_FILES];
+    return list(folder, found) ? found[0] : 0;
+}
+
 /* ---- writing ---- */
 
-static tn_status read_back(const char *path, struct tn_error *error)
+static tn_status compare_file(const char *path, const unsigned char *data, uint64_t bytes, struct tn_error *error)
 {
-    void *data = NULL;
-    uint64_t bytes = 0;
-    tn_status status = tn_file_read(path, LARGEST, &data, &bytes, error);
-    if (status == TN_OK)
-        status = tn_state_prove(data, bytes, error);
-    free(data);
-    return status;
-}
-
-static void drop_old(const struct tn_state_keeper *keeper)
-{
-    uint64_t found[MOST_FILES];
-    char path[1200];
-    size_t count = list(keeper->folder, found);
-    for (size_t i = 0; i < count; i++) {
-        if (found[i] + KEPT_GENERATIONS > keeper->generation)
+    unsigned char *piece = malloc(PIECE);
+    uint64_t at = 0;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    tn_status status = TN_OK;
+    if (!piece || file < 0)
+        status = tn_fail(error, TN_IO, "cannot read %s back: %s", path, strerror(errno));
+    while (status == TN_OK && at < bytes) {
+        ssize_t got = read(file, piece, bytes - at < PIECE ? (size_t)(bytes - at) : (size_t)PIECE);
+        if (got < 0 && errno == EINTR)
             continue;
-        file_name(keeper, found[i], path, sizeof path);
-        if (truncate(path, 0) == 0) /* a drive's trash counts what is in it */
-            (void)unlink(path);
+        if (got < 0)
+            status = tn_fail(error, TN_IO, "cannot read %s back: %s", path, strerror(errno));
+        else if (got == 0 || memcmp(piece, data + at, (size_t)got) != 0)
+            status = tn_fail(error, TN_IO, "%s does not hold what was written to it", path);
+        else
+            at += (uint64_t)got;
     }
-}
-
-static tn_status write_state(struct tn_state_keeper *keeper, struct tn_error *error)
-{
-    char path[1200];
-    tn_status status = tn_folder_make(keeper->folder, error);
-    file_name(keeper, keeper->generation, path, sizeof path);
-    if (status == TN_OK)
-        status = tn_file_write(path, keeper->image.data, keeper->image.bytes, error);
-    if (status == TN_OK)
-        status = read_back(path, error);
-    if (status == TN_OK)
-        drop_old(keeper);
+    if (file >= 0)
+        (void)close(file);
+    free(piece);
     return status;
 }
 
-static void *keeper_main(void *argument)
+static void drop(const char *folder, uint64_t generation)
 {
-    struct tn_state_keeper *keeper = argument;
-    pthread_mutex_lock(&keeper->mutex);
-    for (;;) {
-        while (!keeper->busy && !keeper->quit)
-            pthread_cond_wait(&keeper->moved, &keeper->mutex);
-        if (!keeper->busy)
-            break;
-        pthread_mutex_unlock(&keeper->mutex);
-        struct tn_error failure = {0};
-        double begin = tn_seconds_now();
-        tn_status status = write_state(keeper, &failure);
-        pthread_mutex_lock(&keeper->mutex);
-        keeper->write_seconds = tn_seconds_now() - begin;
-        keeper->status = status;
-        if (status != TN_OK)
-            keeper->failure = failure, keeper->told = false;
-        keeper->busy = false;
-        pthread_cond_broadcast(&keeper->moved);
-    }
-    pthread_mutex_unlock(&keeper->mutex);
-    return NULL;
+    char path[1200];
+    tn_state_file_name(folder, generation, path, sizeof path);
+    if (truncate(path, 0) == 0) /* a drive's trash counts what is in it */
+        (void)unlink(path);
 }
 
-/* ---- open and close ---- */
+/* How long a process has lived is seen by when it last touched this. */
+static void alive_path(const char *folder, char *path, size_t bytes)
+{
+    (void)snprintf(path, bytes, "%s/alive", folder);
+}
 
-tn_status tn_state_keeper_open(struct tn_loop *loop, struct tn_state_keeper **keeper, struct tn_error *error)
+void tn_state_touch(const char *folder)
+{
+    char path[1200];
+    alive_path(folder, path, sizeof path);
+    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (file < 0)
+        return;
+    (void)futimens(file, NULL);
+    (void)close(file);
+}
+
+static double last_touched(const char *folder)
+{
+    char path[1200];
+    struct stat info;
+    alive_path(folder, path, sizeof path);
+    return stat(path, &info) == 0 ? (double)info.st_mtim.tv_sec + (double)info.st_mtim.tv_nsec * 1e-9 : 0;
+}
+
+/* The one before stays until the new one is proved, whatever else lies there. */
+tn_status tn_state_shelve(struct tn_state_shelf *shelf, uint64_t generation, const void *data, uint64_t bytes,
+                          struct tn_error *error)
 {
     uint64_t found[MOST_FILES];
-    sigset_t all, before;
-    struct tn_state_keeper *made = calloc(1, sizeof *made);
-    *keeper = made;
-    if (!made)
-        return tn_fail(error, TN_NO_MEMORY, "no memory to save the run's state");
-    (void)snprintf(made->folder, sizeof made->folder, "%s/state", loop->directory.path);
-    made->generation = list(made->folder, found) ? found[0] : 0;
-    made->last_save = tn_seconds_now();
-    made->last_step = loop->run.step;
-    (void)pthread_mutex_init(&made->mutex, NULL);
-    (void)pthread_cond_init(&made->moved, NULL);
-    made->synchronised = true;
-    sigfillset(&all); /* signals are the main thread's affair */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    made->started = pthread_create(&made->thread, NULL, keeper_main, made) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return made->started ? TN_OK
-                         : tn_fail(error, TN_FAILED, "the thread that saves the run's state could not be started");
-}
-
-void tn_state_keeper_close(struct tn_state_keeper **keeper)
-{
-    struct tn_state_keeper *closing = *keeper;
-    if (!closing)
-        return;
-    if (closing->started) {
-        pthread_mutex_lock(&closing->mutex);
-        closing->quit = true;
-        pthread_cond_broadcast(&closing->moved);
-        pthread_mutex_unlock(&closing->mutex);
-        pthread_join(closing->thread, NULL);
-    }
-    if (closing->synchronised) {
-        pthread_cond_destroy(&closing->moved);
-        pthread_mutex_destroy(&closing->mutex);
-    }
-    free(closing->image.data);
-    free(closing);
-    *keeper = NULL;
-}
-
-/* ---- when ---- */
-
-static bool is_time(const struct tn_loop *loop, const struct tn_state_keeper *keeper, bool epoch_end)
-{
-    const struct tn_save_rule *rule = &loop->save;
-    double since = tn_seconds_now() - keeper->last_save;
-    double least = keeper->copy_seconds / COPY_SHARE,
-           most = (keeper->copy_seconds + keeper->write_seconds) / SAVE_SHARE;
-    switch (rule->kind) {
-    case TN_SAVE_EPOCH:
-        return epoch_end;
-    case TN_SAVE_STEPS:
-        return loop->run.step - keeper->last_step >= rule->steps;
-    case TN_SAVE_SECONDS:
-        return since >= rule->seconds;
-    case TN_SAVE_AUTO:
-        least = fmax(fmax(least, most), LEAST_SECONDS);
-        return since >= (epoch_end ? least : fmax(least, MOST_SECONDS));
-    default:
-        return false;
-    }
-}
-
-/* Tells a writing that failed, once each. */
-static void tell_failure(struct tn_loop *loop, struct tn_state_keeper *keeper)
-{
-    char text[1700];
-    if (keeper->status == TN_OK || keeper->told)
-        return;
-    keeper->told = true;
-    (void)snprintf(text, sizeof text, "the run's state could not be saved: %s; training goes on", keeper->failure.text);
-    tn_loop_say(loop, TN_LOG_WARNING, text);
-}
-
-static tn_status copy_state(struct tn_loop *loop, struct tn_error *error)
-{
-    struct tn_state_keeper *keeper = loop->keeper;
-    double begin = tn_seconds_now();
-    tn_status status = tn_state_encode(loop, keeper->generation + 1, &keeper->image, error);
+    char path[1200];
+    tn_status status = tn_folder_make(shelf->folder, error);
+    tn_state_file_name(shelf->folder, generation, path, sizeof path);
+    if (status == TN_OK)
+        status = tn_file_write(path, data, bytes, error);
+    if (status == TN_OK)
+        status = compare_file(path, data, bytes, error);
     if (status != TN_OK)
         return status;
-    keeper->generation++;
-    keeper->copy_seconds = tn_seconds_now() - begin;
-    keeper->last_save = tn_seconds_now();
-    keeper->last_step = loop->run.step;
-    keeper->busy = true;
-    pthread_cond_broadcast(&keeper->moved);
+    size_t count = list(shelf->folder, found);
+    for (size_t i = 0; i < count; i++)
+        if (found[i] != generation && found[i] != shelf->newest && found[i] != atomic_load(&shelf->held))
+            drop(shelf->folder, found[i]);
+    shelf->newest = generation;
     return TN_OK;
 }
 
-tn_status tn_state_begin(struct tn_loop *loop, struct tn_error *error)
+void tn_state_clear(const char *folder)
 {
-    struct tn_state_keeper *keeper = loop->keeper;
-    if (!keeper)
-        return TN_OK;
-    pthread_mutex_lock(&keeper->mutex);
-    tn_status status = copy_state(loop, error);
-    pthread_mutex_unlock(&keeper->mutex);
-    return status;
-}
-
-tn_status tn_state_after_step(struct tn_loop *loop, bool epoch_end, struct tn_error *error)
-{
-    struct tn_state_keeper *keeper = loop->keeper;
-    tn_status status = TN_OK;
-    if (!keeper || !is_time(loop, keeper, epoch_end))
-        return TN_OK;
-    pthread_mutex_lock(&keeper->mutex);
-    tell_failure(loop, keeper);
-    if (!keeper->busy) /* else the place is slower than the rule: the next step asks again */
-        status = copy_state(loop, error);
-    pthread_mutex_unlock(&keeper->mutex);
-    return status;
-}
-
-tn_status tn_state_save_now(struct tn_loop *loop, struct tn_error *error)
-{
-    struct tn_state_keeper *keeper = loop->keeper;
-    if (!keeper)
-        return TN_OK;
-    pthread_mutex_lock(&keeper->mutex);
-    while (keeper->busy)
-        pthread_cond_wait(&keeper->moved, &keeper->mutex);
-    tn_status status = copy_state(loop, error);
-    while (status == TN_OK && keeper->busy)
-        pthread_cond_wait(&keeper->moved, &keeper->mutex);
-    if (status == TN_OK && keeper->status != TN_OK) {
-        status = keeper->status;
-        if (error)
-            *error = keeper->failure;
-    }
-    pthread_mutex_unlock(&keeper->mutex);
-    return status;
+    uint64_t found[MOST_FILES];
+    char path[1200];
+    size_t count = list(folder, found);
+    for (size_t i = 0; i < count; i++)
+        drop(folder, found[i]);
+    alive_path(folder, path, sizeof path);
+    (void)unlink(path);
+    (void)rmdir(folder);
 }
 
 /* ---- the end of a run ---- */
@@ -282,13 +162,11 @@ static void end_path(const char *directory, char *path, size_t bytes)
     (void)snprintf(path, bytes, "%s/state/finished", directory);
 }
 
-tn_status tn_state_finish(struct tn_loop *loop, int32_t how, struct tn_error *error)
+tn_status tn_state_note_end(const char *directory, uint64_t generation, int32_t how, struct tn_error *error)
 {
     char path[1200], text[64];
-    if (!loop->keeper)
-        return TN_OK;
-    end_path(loop->directory.path, path, sizeof path);
-    int length = snprintf(text, sizeof text, "%llu %d\n", (unsigned long long)loop->keeper->generation, (int)how);
+    end_path(directory, path, sizeof path);
+    int length = snprintf(text, sizeof text, "%llu %d\n", (unsigned long long)generation, (int)how);
     return tn_file_write(path, text, (uint64_t)length, error);
 }
 
@@ -307,37 +185,92 @@ int32_t tn_state_ended(const char *directory, uint64_t generation)
 
 /* ---- reading ---- */
 
-bool tn_state_is_there(const char *directory)
+struct candidate {
+    uint64_t generation;
+    const char *folder;
+};
+
+static int newer_first(const void *a, const void *b)
 {
-    char folder[1100];
-    uint64_t found[MOST_FILES];
-    (void)snprintf(folder, sizeof folder, "%s/state", directory);
-    return list(folder, found) > 0;
+    const struct candidate *left = a, *right = b;
+    return compare_down(&left->generation, &right->generation);
 }
 
-tn_status tn_state_load_newest(const char *directory, void **data, char *notes, size_t notes_bytes,
-                               struct tn_error *error)
+/* Those of a folder behind the `count` that are there. */
+static size_t add_folder(const char *folder, struct candidate *candidates, size_t count)
 {
-    uint64_t found[MOST_FILES], bytes = 0;
-    struct tn_state_keeper names = {.generation = 0};
-    struct tn_error reason = {0};
-    char path[1200];
-    (void)snprintf(names.folder, sizeof names.folder, "%s/state", directory);
-    size_t count = list(names.folder, found);
-    *data = NULL;
-    for (size_t i = 0; i < count; i++) {
-        file_name(&names, found[i], path, sizeof path);
-        tn_status status = tn_file_read(path, LARGEST, data, &bytes, &reason);
-        if (status == TN_OK)
-            status = tn_state_prove(*data, bytes, &reason);
-        if (status == TN_OK)
-            return TN_OK;
+    uint64_t found[MOST_FILES];
+    size_t more = list(folder, found);
+    for (size_t i = 0; i < more; i++)
+        candidates[count++] = (struct candidate){found[i], folder};
+    return count;
+}
+
+/* The folders of a run: its own, and the one on this machine, when it is known whose that would be. */
+static size_t find_candidates(const char *directory, const char *local_base, const struct tn_state_line *line,
+                              char folders[2][1100], struct candidate candidates[2 * MOST_FILES])
+{
+    (void)snprintf(folders[1], sizeof folders[1], "%s/state", directory);
+    size_t count = 0;
+    if (local_base && line->session > 0) {
+        tn_state_local_folder(local_base, line->run_id, folders[0], sizeof folders[0]);
+        count = add_folder(folders[0], candidates, count);
+    }
+    count = add_folder(folders[1], candidates, count);
+    qsort(candidates, count, sizeof *candidates, newer_first);
+    return count;
+}
+
+bool tn_state_is_there(const char *directory, const char *local_base)
+{
+    struct candidate candidates[2 * MOST_FILES];
+    struct tn_state_line line;
+    char folders[2][1100];
+    (void)tn_state_line_read(directory, &line);
+    return find_candidates(directory, local_base, &line, folders, candidates) > 0;
+}
+
+static tn_status load(const char *path, const struct tn_state_line *line, void **data, struct tn_error *error)
+{
+    uint64_t bytes = 0;
+    tn_status status = tn_file_read(path, LARGEST, data, &bytes, error);
+    if (status == TN_OK)
+        status = tn_state_prove(*data, bytes, error);
+    if (status == TN_OK && line->session > 0 && !tn_state_on_line(line, tn_state_head(*data)))
+        status = tn_fail(error, TN_INVALID, "the run was gone on with elsewhere from an earlier state");
+    if (status != TN_OK) {
         free(*data);
         *data = NULL;
-        size_t used = strlen(notes);
-        if (used < notes_bytes)
-            (void)snprintf(notes + used, notes_bytes - used, "%s%s is passed over: %s", used ? "; " : "", path,
-                           reason.text);
     }
-    return tn_fail(error, TN_NOT_FOUND, "%s has no state that is whole%s%s", directory, notes[0] ? ": " : "", notes);
+    return status;
+}
+
+tn_status tn_state_load_newest(const char *directory, const char *local_base, struct tn_state_found *state,
+                               struct tn_error *error)
+{
+    struct tn_state_line *line = &state->line;
+    struct candidate candidates[2 * MOST_FILES];
+    struct tn_error reason = {0};
+    char folders[2][1100], path[1200];
+    (void)tn_state_line_read(directory, line);
+    size_t count = find_candidates(directory, local_base, line, folders, candidates);
+    state->data = NULL;
+    state->notes[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        tn_state_file_name(candidates[i].folder, candidates[i].generation, path, sizeof path);
+        if (load(path, line, &state->data, &reason) == TN_OK) {
+            if (line->session == 0) { /* its session files are gone */
+                line->run_id = tn_state_head(state->data)->run_id;
+                line->session = tn_state_head(state->data)->session;
+            }
+            state->last_alive = last_touched(candidates[i].folder);
+            return TN_OK;
+        }
+        size_t used = strlen(state->notes);
+        if (used < sizeof state->notes)
+            (void)snprintf(state->notes + used, sizeof state->notes - used, "%s%s is passed over: %s", used ? "; " : "",
+                           path, reason.text);
+    }
+    return tn_fail(error, TN_NOT_FOUND, "%s has no state that is whole%s%s", directory, state->notes[0] ? ": " : "",
+                   state->notes);
 }

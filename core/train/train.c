@@ -310,6 +310,22 @@ static void say_folder(struct tn_loop *loop)
     experiment->run_directory = tn_arena_string(&experiment->arena, loop->directory.path);
 }
 
+/* --resume */
+static tn_status choose_directory(struct tn_loop *loop, struct tn_error *error)
+{
+    struct tn_experiment *experiment = loop->experiment;
+    const char *chosen = loop->request->resume;
+    char buffer[1100];
+    if (!chosen)
+        return TN_OK;
+    if (loop->request->fresh)
+        return tn_fail(error, TN_INVALID, "--resume and --fresh contradict each other");
+    if (!tn_state_is_there(chosen, tn_place_local(experiment->options.state_folder, chosen, buffer, sizeof buffer)))
+        return tn_fail(error, TN_INVALID, "--resume: %s holds no state of a run", chosen);
+    experiment->run_directory = tn_arena_string(&experiment->arena, chosen);
+    return experiment->run_directory ? TN_OK : tn_fail(error, TN_NO_MEMORY, "no memory for %s", chosen);
+}
+
 /* Everything that can fail or allocate comes before the first step, and the run directory after what can be wrong with
  * the weights: a mistake leaves nothing behind. */
 static tn_status begin(struct tn_loop *loop, struct tn_error *error)
@@ -322,6 +338,7 @@ static tn_status begin(struct tn_loop *loop, struct tn_error *error)
     TN_TRY(status, tn_save_rule_parse(experiment->options.save_every, &loop->save, error), out);
     TN_TRY(status, tn_experiment_prepare_saving(experiment, error), out);
     TN_TRY(status, tn_weight_files_judge(experiment, error), out);
+    TN_TRY(status, choose_directory(loop, error), out);
     TN_TRY(status, tn_loop_load_initial(loop, error), out);
     TN_TRY(status, tn_meters_open(&loop->train, experiment, experiment->train, error), out);
     if (experiment->validation)
@@ -336,10 +353,14 @@ static tn_status begin(struct tn_loop *loop, struct tn_error *error)
     TN_TRY(status, tn_run_config_print(experiment, &loop->config), out);
     if (loop->directory.resumes) {
         TN_TRY(status, tn_resume(loop, error), out);
+        if (loop->request->weights)
+            tn_loop_say(loop, TN_LOG_INFO, "the run goes on with its own weights, not with those of --weights");
         TN_TRY(status, tn_run_directory_describe(&loop->directory, experiment, error), out);
     }
-    if (loop->save.kind != TN_SAVE_NO)
+    if (loop->save.kind != TN_SAVE_NO) {
+        TN_TRY(status, tn_state_line_begin(loop->directory.path, &loop->line, loop->resumed_from, error), out);
         TN_TRY(status, tn_state_keeper_open(loop, &loop->keeper, error), out);
+    }
 out:
     return status;
 }

@@ -9,7 +9,7 @@ work=$(mktemp -d)
 trap 'chmod -R u+w "$work" 2>/dev/null; rm -rf "$work"' EXIT
 cd "$work" || exit 1
 unset TENON_PLUGIN_PATH NO_COLOR TENON_DEBUG
-export XDG_DATA_HOME=$work/share XDG_CACHE_HOME=$work/cache TERM=xterm
+export XDG_DATA_HOME=$work/share XDG_CACHE_HOME=$work/cache XDG_STATE_HOME=$work/state TERM=xterm
 status=0 last='' checks=0 failures=0
 
 run() {

@@ -62,6 +62,7 @@ check "the weights are there" [ -s runs/timed/checkpoints/last.h5 ]
 run train timed.ini experiment.epochs=100000 callback:time.max_time=2s
 expect 75
 says "resumed at epoch "
+says ", nothing is lost"
 
 # ---- exec ----
 experiment exec '[callback:tell]' 'type = exec' 'on = run_begin, epoch_end, run_end' \

@@ -152,6 +152,22 @@ seed cache damaged <<'END'
 AAAwCQ==
 END
 
+# ---- who goes on with a run; a state: head, what a callback counted, end ----
+
+mkdir -p "$folder/state"
+printf '\0run 00000000000000ab session 7\n6 4\n7 9\nend\n' >"$folder/state/sessions"
+{
+    printf '\2'
+    head -c 304 /dev/zero
+    printf '\2\0\0\0\0\0\0\0\060\0\0\0\0\0\0\0' # kind, CRC, bytes
+    head -c 40 /dev/zero
+    printf 'c c'
+    head -c 205 /dev/zero
+    printf 'wait 3\nbest 0x1p-2\nhas_best 1\nother 4\nmore 5555\n'
+    printf '\4\0\0\0\0\0\0\0\010\0\0\0\0\0\0\0'
+    head -c 256 /dev/zero
+} >"$folder/state/counted"
+
 # ---- records ----
 
 seed example four_features <<'END'
