@@ -9,8 +9,8 @@
  * can claim no more than it has, so it is read in this process, with no other memory than for the table.
  *
  * Tensors are called LAYER/WEIGHT, and what the optimizer keeps for a weight optimizer/LAYER/WEIGHT/SLOT. The metadata
- * of our files are: format = tenon, version, classes (a JSON list), optimizer, iterations, learning_rate, and crc32c:
- * of the whole file, with zeros for its own digits.
+ * of our files are: format = tenon, version, classes (a JSON list), optimizer, iterations, learning_rate, and
+ * tenon_crc32c: of the whole file, with zeros for its own digits.
  */
 #ifndef TENON_FORMAT_SAFETENSORS_H
 #define TENON_FORMAT_SAFETENSORS_H

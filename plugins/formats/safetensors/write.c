@@ -99,7 +99,7 @@ static tn_status put_metadata(struct writer *writer, struct tn_error *error)
 {
     const struct tn_weights *weights = writer->weights;
     FILE *file = writer->text;
-    (void)fprintf(file, "{\"__metadata__\":{\"format\":\"tenon\",\"version\":\"%d\",\"crc32c\":\"00000000\"",
+    (void)fprintf(file, "{\"__metadata__\":{\"format\":\"tenon\",\"version\":\"%d\",\"tenon_crc32c\":\"00000000\"",
                   FORMAT_VERSION);
     if (weights->class_count) {
         tn_status status = put_classes(file, weights, error);
@@ -142,7 +142,7 @@ static tn_status make_header(struct writer *writer, char **text, size_t *length,
 /* Puts the CRC where the zeros are. */
 static void sign(unsigned char *file, uint64_t bytes, uint64_t header)
 {
-    static const char key[] = "\"crc32c\":\"";
+    static const char key[] = "\"tenon_crc32c\":\"";
     unsigned char *at = memmem(file + 8, (size_t)header, key, sizeof key - 1);
     char digits[CRC_DIGITS + 1];
     if (!at)
