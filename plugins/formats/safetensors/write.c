@@ -38,7 +38,7 @@ static void put_name(FILE *file, const char *prefix, const char *layer, const ch
 static void put_tensor(struct writer *writer, const char *prefix, const char *layer, const struct tn_weight *weight,
                        const char *slot, const float *data)
 {
-    uint64_t bytes = tn_shape_elements(&weight->shape) * sizeof(float);
+    uint64_t bytes = tn_shape_elements(&weight->shape) * sizeof(float), end = writer->at + bytes;
     if (writer->to) {
         memcpy(writer->to + writer->at, data, (size_t)bytes);
     } else {
@@ -48,9 +48,9 @@ static void put_tensor(struct writer *writer, const char *prefix, const char *la
         for (int32_t i = 0; i < weight->shape.rank; i++)
             (void)fprintf(writer->text, "%s%d", i ? "," : "", (int)weight->shape.dims[i]);
         (void)fprintf(writer->text, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)writer->at,
-                      (unsigned long long)(writer->at + bytes));
+                      (unsigned long long)end);
     }
-    writer->at += bytes;
+    writer->at = end;
 }
 
 static void put_tensors(struct writer *writer)
