@@ -1,8 +1,11 @@
 /* csv_logger: a row of numbers for each epoch; Keras' CSVLogger: columns epoch (from 0) and the logged names in order,
  * lines end in CR LF, a run without validation gets its val_ columns filled with NA. Behind Keras' columns stands how
  * fast the epoch was, and what it waited for.
+ *
+ * A row is written whole, or it waits, in the run's state too, until the place takes it: training goes on meanwhile.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,7 +18,9 @@ struct csv_logger {
     const char *filename, *separator;
     int32_t append, throughput;
     /* state */
-    FILE *file;
+    const struct tn_host *host;
+    int32_t begun, warned;
+    char *waiting; /* rows that are not in the file yet, from host->allocate; NULL = none */
     char path[1024];
     char (*columns)[128]; /* fixed by the first epoch */
     uint32_t column_count;
@@ -39,7 +44,7 @@ static const struct tn_option csv_logger_options[] = {
 static tn_status csv_logger_open(void *self, const struct tn_host *host, struct tn_error *error)
 {
     struct csv_logger *logger = self;
-    (void)host;
+    logger->host = host;
     if (!logger->filename || !*logger->filename)
         return tn_fail(error, TN_INVALID, "filename: is empty");
     if (logger->separator && strcmp(logger->separator, "\\t") == 0)
@@ -54,15 +59,76 @@ static tn_status refuse(const struct csv_logger *logger, struct tn_error *error)
     return tn_fail(error, TN_IO, "cannot write %s: %s", logger->path, strerror(errno));
 }
 
-static tn_status finish(struct csv_logger *logger, struct tn_error *error)
+static void forget(struct csv_logger *logger)
 {
-    int failed = logger->file && fclose(logger->file) != 0;
-    logger->file = NULL;
+    logger->host->release(logger->waiting);
+    logger->waiting = NULL;
     free(logger->columns);
     logger->columns = NULL;
     logger->column_count = 0;
-    return failed ? refuse(logger, error) : TN_OK;
+    logger->begun = 0;
 }
+
+/* ---- the file ---- */
+
+static int write_all(int file, const char *text, size_t length)
+{
+    while (length > 0) {
+        ssize_t step = write(file, text, length);
+        if (step < 0 && errno == EINTR)
+            continue;
+        if (step <= 0)
+            return -1;
+        text += step;
+        length -= (size_t)step;
+    }
+    return 0;
+}
+
+/* Puts what waits behind the whole rows; half a row of an earlier attempt goes. On the disk before the run's state says
+ * that it is there. */
+static tn_status write_waiting(struct csv_logger *logger, struct tn_error *error)
+{
+    size_t length = logger->waiting ? strlen(logger->waiting) : 0;
+    if (length == 0)
+        return TN_OK;
+    int file = open(logger->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666), failed;
+    if (file < 0)
+        return refuse(logger, error);
+    failed = ftruncate(file, (off_t)logger->bytes) != 0 || lseek(file, 0, SEEK_END) < 0 ||
+             write_all(file, logger->waiting, length) != 0;
+    failed = failed || (fdatasync(file) != 0 && errno != EINVAL && errno != ENOTSUP && errno != ENOSYS);
+    int reason = errno;
+    if (close(file) != 0 && !failed)
+        failed = 1;
+    else
+        errno = reason;
+    if (failed)
+        return refuse(logger, error);
+    logger->bytes += (int64_t)length;
+    logger->host->release(logger->waiting);
+    logger->waiting = NULL;
+    return TN_OK;
+}
+
+/* Tells the first failure, and what is missing at the end. */
+static void try_to_write(struct csv_logger *logger, const struct tn_run *run)
+{
+    struct tn_error failure = {.status = TN_OK};
+    char text[sizeof failure.text + 64];
+    if (write_waiting(logger, &failure) == TN_OK) {
+        run->unsaved(run, NULL);
+        logger->warned = 0;
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%s; training goes on, and it is tried again", failure.text);
+    if (!logger->warned)
+        run->say(run, TN_LOG_WARNING, text);
+    logger->warned = 1;
+    run->unsaved(run, failure.text);
+}
+
+/* ---- begin ---- */
 
 /* Whether a file that is gone on with has the columns of throughput. */
 static int32_t has_speed(const char *path)
@@ -80,7 +146,7 @@ static tn_status run_begin(struct csv_logger *logger, const struct tn_run *run, 
     const char *between = logger->filename[0] == '/' ? "" : "/";
     struct stat known;
     int length;
-    (void)finish(logger, NULL);
+    forget(logger);
     length = snprintf(logger->path, sizeof logger->path, "%s%s%s", *between ? run->directory : "", between,
                       logger->filename);
     if (length < 0 || (size_t)length >= sizeof logger->path)
@@ -90,23 +156,33 @@ static tn_status run_begin(struct csv_logger *logger, const struct tn_run *run, 
                            (logger->header_wanted ? logger->throughput : has_speed(logger->path));
     logger->bytes = logger->append && !logger->header_wanted ? (int64_t)known.st_size : 0;
     /* A run that goes on cuts its own file to the rows that it still knows of, in run_resume(). */
-    logger->file = fopen(logger->path, logger->append || run->resumed ? "a" : "w");
-    return logger->file ? TN_OK : refuse(logger, error);
+    int file =
+        open(logger->path, O_WRONLY | O_CREAT | O_CLOEXEC | (logger->append || run->resumed ? 0 : O_TRUNC), 0666);
+    if (file < 0)
+        return refuse(logger, error);
+    (void)close(file);
+    logger->begun = 1;
+    return TN_OK;
 }
 
 /* Rows of epochs that are done again leave. */
 static tn_status run_resume(struct csv_logger *logger, const struct tn_run *run, struct tn_error *error)
 {
     struct stat known;
-    if (!logger->file || fstat(fileno(logger->file), &known) != 0)
+    if (stat(logger->path, &known) != 0)
         return refuse(logger, error);
     if (known.st_size < logger->bytes) {
         run->say(run, TN_LOG_WARNING, "rows of the log have been lost: it goes on with what is there");
         logger->bytes = known.st_size;
     }
-    logger->header_wanted = logger->bytes == 0;
-    return ftruncate(fileno(logger->file), (off_t)logger->bytes) == 0 ? TN_OK : refuse(logger, error);
+    logger->header_wanted = logger->bytes == 0 && !logger->waiting;
+    if (known.st_size > logger->bytes && truncate(logger->path, (off_t)logger->bytes) != 0)
+        return refuse(logger, error);
+    try_to_write(logger, run);
+    return TN_OK;
 }
+
+/* ---- rows ---- */
 
 /* Fixes the columns: the names of the first epoch, and their val_ companions where there are none. */
 static tn_status choose_columns(struct csv_logger *logger, const struct tn_run *run, struct tn_error *error)
@@ -126,67 +202,104 @@ static tn_status choose_columns(struct csv_logger *logger, const struct tn_run *
 }
 
 /* A text as CSV wants it: in quotes only when it holds something that needs them. */
-static void put_text(const struct csv_logger *logger, const char *text)
+static void put_text(const struct csv_logger *logger, FILE *row, const char *text)
 {
     if (!strpbrk(text, "\"\r\n") && !strchr(text, logger->separator[0])) {
-        (void)fputs(text, logger->file);
+        (void)fputs(text, row);
         return;
     }
-    (void)fputc('"', logger->file);
+    (void)fputc('"', row);
     for (; *text; text++) {
         if (*text == '"')
-            (void)fputc('"', logger->file);
-        (void)fputc(*text, logger->file);
+            (void)fputc('"', row);
+        (void)fputc(*text, row);
     }
-    (void)fputc('"', logger->file);
+    (void)fputc('"', row);
 }
 
-static void put_header(const struct csv_logger *logger)
+static void put_header(const struct csv_logger *logger, FILE *row)
 {
     int columns = logger->speed_wanted ? (int)(sizeof speed_columns / sizeof *speed_columns) : 0;
-    (void)fputs("epoch", logger->file);
+    (void)fputs("epoch", row);
     for (uint32_t i = 0; i < logger->column_count; i++) {
-        (void)fputs(logger->separator, logger->file);
-        put_text(logger, logger->columns[i]);
+        (void)fputs(logger->separator, row);
+        put_text(logger, row, logger->columns[i]);
     }
     for (int i = 0; i < columns; i++) {
-        (void)fputs(logger->separator, logger->file);
-        put_text(logger, speed_columns[i]);
+        (void)fputs(logger->separator, row);
+        put_text(logger, row, speed_columns[i]);
     }
-    (void)fputs("\r\n", logger->file);
+    (void)fputs("\r\n", row);
 }
 
-static tn_status epoch_end(struct csv_logger *logger, const struct tn_run *run, struct tn_error *error)
+static void put_values(const struct csv_logger *logger, const struct tn_run *run, FILE *row)
 {
-    if (!logger->file)
-        return TN_OK;
-    if (!logger->columns) {
-        if (logger->header_wanted && logger->speed_wanted)
-            logger->speed_wanted = run->images_per_second > 0;
-        tn_status status = choose_columns(logger, run, error);
-        if (status != TN_OK)
-            return status;
-        if (logger->header_wanted)
-            put_header(logger);
-    }
-    (void)fprintf(logger->file, "%d", run->epoch);
+    (void)fprintf(row, "%d", run->epoch);
     for (uint32_t i = 0; i < logger->column_count; i++) {
         const struct tn_log_value *value = monitor_find(run, logger->columns[i]);
         char text[32] = "NA";
         if (value)
             number_repr(text, value->value);
-        (void)fputs(logger->separator, logger->file);
-        (void)fputs(text, logger->file);
+        (void)fputs(logger->separator, row);
+        (void)fputs(text, row);
     }
     if (logger->speed_wanted)
-        (void)fprintf(logger->file, "%s%.1f%s%.4f", logger->separator, run->images_per_second, logger->separator,
+        (void)fprintf(row, "%s%.1f%s%.4f", logger->separator, run->images_per_second, logger->separator,
                       run->input_wait);
-    (void)fputs("\r\n", logger->file);
-    if (fflush(logger->file) != 0 || ferror(logger->file))
-        return refuse(logger, error);
-    long at = ftell(logger->file);
-    logger->bytes = at > 0 ? at : logger->bytes;
+    (void)fputs("\r\n", row);
+}
+
+/* Puts text behind what waits. */
+static tn_status add_waiting(struct csv_logger *logger, const char *text, size_t length, struct tn_error *error)
+{
+    size_t before = logger->waiting ? strlen(logger->waiting) : 0;
+    char *longer = logger->host->allocate(before + length + 1);
+    if (!longer)
+        return tn_fail(error, TN_NO_MEMORY, "no memory for a row of %s", logger->path);
+    if (before)
+        memcpy(longer, logger->waiting, before);
+    memcpy(longer + before, text, length);
+    logger->host->release(logger->waiting);
+    logger->waiting = longer;
     return TN_OK;
+}
+
+static tn_status epoch_end(struct csv_logger *logger, const struct tn_run *run, struct tn_error *error)
+{
+    char *text = NULL;
+    size_t length = 0;
+    int32_t header = 0;
+    tn_status status = TN_OK;
+    if (!logger->begun)
+        return TN_OK;
+    if (!logger->columns) {
+        if (logger->header_wanted && logger->speed_wanted)
+            logger->speed_wanted = run->images_per_second > 0;
+        status = choose_columns(logger, run, error);
+        header = logger->header_wanted;
+    }
+    if (status != TN_OK)
+        return status;
+    FILE *row = open_memstream(&text, &length);
+    if (row && header)
+        put_header(logger, row);
+    if (row)
+        put_values(logger, run, row);
+    if (!row || fclose(row) != 0)
+        status = tn_fail(error, TN_NO_MEMORY, "no memory for a row of %s", logger->path);
+    else
+        status = add_waiting(logger, text, length, error);
+    free(text);
+    if (status == TN_OK)
+        try_to_write(logger, run);
+    return status;
+}
+
+static void run_end(struct csv_logger *logger, const struct tn_run *run)
+{
+    if (logger->begun)
+        try_to_write(logger, run);
+    forget(logger);
 }
 
 static tn_status csv_logger_on(void *self, int32_t event, const struct tn_run *run, struct tn_error *error)
@@ -200,9 +313,13 @@ static tn_status csv_logger_on(void *self, int32_t event, const struct tn_run *r
     case TN_EPOCH_END:
         return epoch_end(logger, run, error);
     case TN_RUN_END:
-    case TN_INTERRUPT:
     case TN_RUN_ERROR:
-        return finish(logger, error);
+        run_end(logger, run);
+        return TN_OK;
+    case TN_INTERRUPT: /* what waits still is in the state that is saved next */
+        if (logger->begun)
+            try_to_write(logger, run);
+        return TN_OK;
     default:
         return TN_OK;
     }
@@ -210,11 +327,12 @@ static tn_status csv_logger_on(void *self, int32_t event, const struct tn_run *r
 
 static void csv_logger_close(void *self)
 {
-    (void)finish(self, NULL);
+    forget(self);
 }
 
 static const struct tn_state_field csv_logger_state[] = {
     {"bytes", TN_FIELD_INT64, 0, offsetof(struct csv_logger, bytes)},
+    {"waiting", TN_FIELD_TEXT, 0, offsetof(struct csv_logger, waiting)},
     {"speed_wanted", TN_FIELD_INT32, 0, offsetof(struct csv_logger, speed_wanted)},
     {NULL, 0, 0, 0},
 };

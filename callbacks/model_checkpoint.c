@@ -4,6 +4,8 @@
 #include "filename.h"
 #include "kept.h"
 
+enum { ON_SAVE_ERROR_WARN, ON_SAVE_ERROR_FAIL };
+
 struct model_checkpoint {
     const char *path, *filepath;
     const char *monitor;
@@ -11,7 +13,7 @@ struct model_checkpoint {
     const char *save_freq;
     struct tn_numbers initial_value_threshold;
     int64_t keep;
-    int32_t link_best;
+    int32_t link_best, on_save_error;
     /* state */
     const char *template_; /* path or filepath */
     int64_t every;         /* batches; 0 = at the end of an epoch */
@@ -39,6 +41,10 @@ static const struct tn_option model_checkpoint_options[] = {
            "the newest files that stay, older ones that this run wrote are removed; 0 = all"),
     TN_BOOL(struct model_checkpoint, link_best, 0,
             "beside the files a link best.h5 (or what they end with) to the best of them, which then stays too"),
+    TN_ENUM(
+        struct model_checkpoint, on_save_error, ON_SAVE_ERROR_WARN, "warn|fail",
+        "when a file cannot be written: a warning, training goes on, and a run that ends without it has status 1; or "
+        "the run ends"),
     TN_END,
 };
 
@@ -199,8 +205,29 @@ static tn_status written(struct model_checkpoint *checkpoint, const struct tn_ru
     return status;
 }
 
+/* The next file is compared with the best one that is on the disk. */
+static tn_status not_saved(struct model_checkpoint *checkpoint, const struct tn_run *run, const struct monitor *before,
+                           tn_status status, struct tn_error *error)
+{
+    char text[sizeof error->text + 160];
+    if (checkpoint->on_save_error == ON_SAVE_ERROR_FAIL || status == TN_UNSUPPORTED || status == TN_INVALID)
+        return status;
+    checkpoint->watch = *before;
+    (void)snprintf(text, sizeof text, "Epoch %d: %.*s; training goes on", run->epoch + 1, (int)sizeof error->text,
+                   error->text);
+    run->say(run, TN_LOG_WARNING, text);
+    (void)snprintf(text, sizeof text, "the weights of epoch %d: %.*s", run->epoch + 1, (int)sizeof error->text,
+                   error->text);
+    run->unsaved(run, text);
+    error->status = TN_OK;
+    error->text[0] = '\0';
+    return TN_OK;
+}
+
 static tn_status save(struct model_checkpoint *checkpoint, const struct tn_run *run, struct tn_error *error)
 {
+    struct monitor before = checkpoint->watch;
+    struct tn_error failure = {.status = TN_OK};
     char path[KEPT_PATH], text[1400];
     uint32_t flags = checkpoint->save_weights_only ? TN_FORMAT_WEIGHTS_ONLY : 0u;
     int32_t wanted;
@@ -214,12 +241,18 @@ static tn_status save(struct model_checkpoint *checkpoint, const struct tn_run *
         run->say(run, TN_LOG_INFO, text);
     if (!wanted)
         return TN_OK;
-    status = run->save_weights(run, path, flags, error);
+    status = run->save_weights(run, path, flags, &failure);
     if (status == TN_OK && checkpoint->verbose) {
         (void)snprintf(text, sizeof text, "Epoch %d: finished saving model to %s", run->epoch + 1, path);
         run->say(run, TN_LOG_INFO, text);
     }
-    return status == TN_OK ? written(checkpoint, run, path, flags, error) : status;
+    if (status == TN_OK)
+        status = written(checkpoint, run, path, flags, &failure);
+    if (status == TN_OK)
+        run->unsaved(run, NULL);
+    else if ((status = not_saved(checkpoint, run, &before, status, &failure)) != TN_OK)
+        *error = failure;
+    return status;
 }
 
 static tn_status model_checkpoint_on(void *self, int32_t event, const struct tn_run *run, struct tn_error *error)

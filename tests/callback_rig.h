@@ -24,7 +24,8 @@ struct fake {
     int32_t stopped, kept_epoch, weights_epoch; /* whose weights the model has */
     int32_t kept_count, restored_count;
     int32_t asked; /* how often whether to stop */
-    char reason[256];
+    int32_t fails; /* saving weights does not work */
+    char reason[256], unsaved[512];
 };
 
 TN_UNUSED static struct fake *fake_of(const struct tn_run *run)
@@ -44,7 +45,8 @@ TN_UNUSED static void fake_rate(const struct tn_run *run, double rate)
 TN_UNUSED static tn_status fake_save(const struct tn_run *run, const char *path, uint32_t flags, struct tn_error *error)
 {
     struct fake *fake = fake_of(run);
-    (void)error;
+    if (fake->fails)
+        return tn_fail(error, TN_IO, "cannot write %s: no room", path);
     ck_assert_uint_lt(fake->saved_count, 64);
     (void)snprintf(fake->saved[fake->saved_count++], sizeof *fake->saved, "%s", path);
     fake->flags = flags;
@@ -72,6 +74,11 @@ TN_UNUSED static void fake_say(const struct tn_run *run, int32_t level, const ch
     (void)snprintf(fake->said[fake->said_count++], sizeof *fake->said, "%s", text);
 }
 
+TN_UNUSED static void fake_unsaved(const struct tn_run *run, const char *text)
+{
+    (void)snprintf(fake_of(run)->unsaved, sizeof fake_of(run)->unsaved, "%s", text ? text : "");
+}
+
 TN_UNUSED static void fake_begin(struct fake *fake, const char *directory)
 {
     memset(fake, 0, sizeof *fake);
@@ -89,7 +96,8 @@ TN_UNUSED static void fake_begin(struct fake *fake, const char *directory)
                                 .save_weights = fake_save,
                                 .keep_weights = fake_keep,
                                 .restore_weights = fake_restore,
-                                .say = fake_say};
+                                .say = fake_say,
+                                .unsaved = fake_unsaved};
 }
 
 TN_UNUSED static void fake_log(struct fake *fake, const char *name, double value, int32_t direction)

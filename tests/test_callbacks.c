@@ -242,6 +242,37 @@ START_TEST(says_what_keras_says)
 }
 END_TEST
 
+/* What is on the disk is what the next value is compared with; the run ends well only when a later one was saved. */
+START_TEST(a_checkpoint_that_fails)
+{
+    struct made made;
+    struct fake fake;
+    struct tn_error error = {.status = TN_OK};
+    begin_case(&made, &fake, "type = model_checkpoint\npath = best.h5\nmonitor = loss\nsave_best_only = yes\n", "loss");
+    epoch(&made, &fake, 0, "loss", 0.5);
+    fake.fails = 1;
+    epoch(&made, &fake, 1, "loss", 0.2);
+    ck_assert_uint_eq(fake.saved_count, 1);
+    ck_assert_uint_eq(fake.said_count, 1);
+    ck_assert_str_eq(fake.said[0], "Epoch 2: cannot write run/checkpoints/best.h5: no room; training goes on");
+    ck_assert_ptr_nonnull(strstr(fake.unsaved, "the weights of epoch 2"));
+    fake.fails = 0;
+    epoch(&made, &fake, 2, "loss", 0.6);
+    ck_assert_uint_eq(fake.saved_count, 1);
+    ck_assert_ptr_nonnull(strstr(fake.unsaved, "the weights of epoch 2"));
+    epoch(&made, &fake, 3, "loss", 0.4); /* worse than what failed, and the best that there is */
+    ck_assert_uint_eq(fake.saved_count, 2);
+    ck_assert_str_eq(fake.unsaved, "");
+    unmake(&made);
+    begin_case(&made, &fake, "type = model_checkpoint\npath = last.h5\non_save_error = fail\n", "loss");
+    fake.fails = 1;
+    fake_log(&fake, "loss", 0.5, TN_DIRECTION_DOWN);
+    ck_assert_int_eq(tell(&made, &fake, TN_EPOCH_END, &error), TN_IO);
+    ck_assert_ptr_nonnull(strstr(error.text, "cannot write run/checkpoints/last.h5"));
+    unmake(&made);
+}
+END_TEST
+
 /* Without validation Keras 3 warns once and saves all the same. */
 START_TEST(a_value_that_is_not_there)
 {
@@ -365,6 +396,43 @@ START_TEST(rows_are_those_of_keras)
 }
 END_TEST
 
+/* Rows wait until the place takes them, each once. */
+START_TEST(rows_wait_for_a_place_that_is_away)
+{
+    char folder[] = "/tmp/tenon-csv-XXXXXX", path[64], away[64], *text;
+    struct made made;
+    struct fake fake;
+    struct tn_error error = {.status = TN_OK};
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(path, sizeof path, "%s/log.csv", folder);
+    (void)snprintf(away, sizeof away, "%s/away", folder);
+    ck_assert_int_eq(make(&made, "type = csv_logger\n"), TN_OK);
+    fake_begin(&fake, folder);
+    fake_log(&fake, "loss", NAN, TN_DIRECTION_DOWN);
+    fake_log(&fake, "val_loss", NAN, TN_DIRECTION_DOWN);
+    ck_assert_int_eq(tell(&made, &fake, TN_RUN_BEGIN, &error), TN_OK);
+    for (int32_t number = 0; number < 4; number++) {
+        if (number == 1)
+            ck_assert_int_eq(rename(path, away) == 0 && mkdir(path, 0700) == 0, 1);
+        if (number == 3)
+            ck_assert_int_eq(rmdir(path) == 0 && rename(away, path) == 0, 1);
+        fake.run.epoch = number;
+        fake.logs[0].value = fake.logs[1].value = 0.5 * number;
+        ck_assert_int_eq(tell(&made, &fake, TN_EPOCH_END, &error), TN_OK);
+        ck_assert_int_eq(fake.unsaved[0] != 0, number == 1 || number == 2);
+    }
+    ck_assert_uint_eq(fake.said_count, 1); /* not for each row */
+    ck_assert_ptr_nonnull(strstr(fake.said[0], "log.csv: Is a directory; training goes on"));
+    ck_assert_int_eq(tell(&made, &fake, TN_RUN_END, &error), TN_OK);
+    unmake(&made);
+    text = read_whole(path);
+    ck_assert_str_eq(text, "epoch,loss,val_loss\r\n0,0.0,0.0\r\n1,0.5,0.5\r\n2,1.0,1.0\r\n3,1.5,1.5\r\n");
+    free(text);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("callbacks");
@@ -380,6 +448,8 @@ int main(void)
     tcase_add_test(tests, only_restoring_keeps_weights);
     tcase_add_test(tests, rows_are_those_of_keras);
     tcase_add_test(tests, throughput_stands_at_the_end);
+    tcase_add_test(tests, a_checkpoint_that_fails);
+    tcase_add_test(tests, rows_wait_for_a_place_that_is_away);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static tn_status io_error(struct tn_error *error, const char *what, const char *path)
@@ -105,29 +106,84 @@ void tn_folder_sync(const char *path)
     }
 }
 
-tn_status tn_file_write(const char *path, const void *data, uint64_t bytes, struct tn_error *error)
+/* One file under one name. A failed fsync or close condemns it: the system may have dropped what was not written, and a
+ * second fsync would succeed. */
+static tn_status write_new(const char *path, int flags, const void *data, uint64_t bytes, struct tn_error *error)
 {
     tn_status status = TN_OK;
+    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
+    if (file < 0)
+        return io_error(error, "create", path);
+    if (write_all(file, data, bytes) != TN_OK)
+        status = io_error(error, "write", path);
+    else if (fsync(file) != 0 && errno != EINVAL && errno != ENOTSUP && errno != ENOSYS)
+        status = io_error(error, "write to the disk", path);
+    if (close(file) != 0 && status == TN_OK)
+        status = io_error(error, "close", path);
+    if (status != TN_OK)
+        (void)unlink(path);
+    return status;
+}
+
+/* On a place that cannot rename (Mountpoint for S3). A file that is there goes only when another whole one lies beside
+ * it, which stays when this one fails or is cut off. */
+static tn_status write_without_rename(const char *path, const void *data, uint64_t bytes, struct tn_error *error)
+{
+    char beside[4096];
+    tn_status status;
+    int length = snprintf(beside, sizeof beside, "%s.new", path);
+    if (length < 0 || (size_t)length >= sizeof beside)
+        return tn_fail(error, TN_IO, "the path %.200s… is too long", path);
+    if (!tn_path_exists(path))
+        return write_new(path, O_EXCL, data, bytes, error);
+    (void)unlink(beside);
+    status = write_new(beside, O_EXCL, data, bytes, error);
+    if (status != TN_OK)
+        return status;
+    if (unlink(path) != 0)
+        status = io_error(error, "replace", path);
+    else
+        status = write_new(path, O_EXCL, data, bytes, error);
+    if (status != TN_OK)
+        return tn_error_wrap(error, status, "the new file is %s", beside);
+    (void)unlink(beside);
+    return TN_OK;
+}
+
+static bool means_no_rename(int reason)
+{
+    return reason == EPERM || reason == ENOSYS || reason == ENOTSUP || reason == EINVAL;
+}
+
+static tn_status write_once(const char *path, const void *data, uint64_t bytes, struct tn_error *error)
+{
     char temporary[4096];
-    int file, length = snprintf(temporary, sizeof temporary, "%s.tmp-%ld", path, (long)getpid());
+    tn_status status;
+    int length = snprintf(temporary, sizeof temporary, "%s.tmp-%ld", path, (long)getpid());
     if (length < 0 || (size_t)length >= sizeof temporary)
         return tn_fail(error, TN_IO, "the path %.200s… is too long", path);
-    file = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file < 0)
-        return io_error(error, "create", temporary);
-    if (write_all(file, data, bytes) != TN_OK)
-        status = io_error(error, "write", temporary);
-    else if (fsync(file) != 0 && errno != EINVAL && errno != ENOTSUP)
-        status = io_error(error, "write to the disk", temporary);
-    if (close(file) != 0 && status == TN_OK)
-        status = io_error(error, "close", temporary);
-    if (status == TN_OK && rename(temporary, path) != 0)
-        status = io_error(error, "rename the new file to", path);
+    status = write_new(temporary, O_TRUNC, data, bytes, error);
     if (status != TN_OK)
-        (void)unlink(temporary);
-    else
+        return status;
+    if (rename(temporary, path) == 0) {
         tn_folder_sync(path);
-    return status;
+        return TN_OK;
+    }
+    int reason = errno;
+    status = io_error(error, "rename the new file to", path);
+    (void)unlink(temporary);
+    return means_no_rename(reason) ? write_without_rename(path, data, bytes, error) : status;
+}
+
+/* A network folder fails now and then: what goes wrong is tried once more, with another new file. */
+tn_status tn_file_write(const char *path, const void *data, uint64_t bytes, struct tn_error *error)
+{
+    static const struct timespec pause = {0, 50000000};
+    tn_status status = write_once(path, data, bytes, error);
+    if (status != TN_IO)
+        return status;
+    (void)nanosleep(&pause, NULL);
+    return write_once(path, data, bytes, error);
 }
 
 tn_status tn_file_append(const char *path, const void *data, uint64_t bytes, struct tn_error *error)

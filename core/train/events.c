@@ -69,8 +69,12 @@ tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error)
     loop->batch_logs = tn_arena_take(arena, most * sizeof *loop->batch_logs);
     loop->epoch_slots = tn_arena_take(arena, most * sizeof *loop->epoch_slots);
     loop->batch_slots = tn_arena_take(arena, most * sizeof *loop->batch_slots);
+    if (experiment->callback_count)
+        loop->unsaved = tn_arena_take(arena, experiment->callback_count * sizeof *loop->unsaved);
     if (arena->failed)
         return tn_fail(error, TN_NO_MEMORY, "no memory for the logs");
+    if (loop->unsaved)
+        memset(loop->unsaved, 0, experiment->callback_count * sizeof *loop->unsaved);
     loop->epoch_log_count = fill_logs(loop, loop->epoch_logs, loop->epoch_slots, experiment->validation != NULL);
     loop->batch_log_count = fill_logs(loop, loop->batch_logs, loop->batch_slots, false);
     if (arena->failed)
@@ -125,6 +129,24 @@ static tn_status run_save_weights(const struct tn_run *run, const char *path, ui
     struct tn_loop *loop = loop_of(run);
     return tn_experiment_save_weights(loop->experiment, path, flags, loop->steps_before + run->step, run->learning_rate,
                                       error);
+}
+
+static void run_unsaved(const struct tn_run *run, const char *text)
+{
+    struct tn_loop *loop = loop_of(run);
+    if (!loop->telling || !loop->unsaved)
+        return;
+    for (uint32_t i = 0; i < loop->experiment->callback_count; i++)
+        if (loop->experiment->callbacks[i] == loop->telling)
+            (void)snprintf(loop->unsaved[i], sizeof *loop->unsaved, "%s", text ? text : "");
+}
+
+const char *tn_loop_unsaved(const struct tn_loop *loop)
+{
+    for (uint32_t i = 0; loop->unsaved && i < loop->experiment->callback_count; i++)
+        if (loop->unsaved[i][0])
+            return loop->unsaved[i];
+    return NULL;
 }
 
 static tn_status run_read_weights(const struct tn_run *run, const struct tn_weights **weights, struct tn_error *error)
@@ -186,6 +208,7 @@ void tn_loop_bind_run(struct tn_loop *loop)
         .say = run_say,
         .read_weights = run_read_weights,
         .asked_to_stop = run_asked_to_stop,
+        .unsaved = run_unsaved,
     };
 }
 

@@ -22,6 +22,7 @@ struct tn_experiment_options { /* [experiment] */
     int64_t threads;           /* compute threads, 0 = all cores */
     const char *device;        /* auto, cpu, cuda */
     const char *save_every;    /* see tn_save_rule_parse; default auto */
+    int32_t on_save_error;     /* 0 warn, 1 fail */
     const char *state_folder;  /* auto, no, or a folder */
     int32_t precision;         /* float32 | bfloat16 (not implemented: an error) */
 };

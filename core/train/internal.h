@@ -209,6 +209,7 @@ struct tn_loop {
     struct tn_state_line line;
     uint64_t resumed_from;             /* generation, 0 = the run has begun */
     void *resumed_state;               /* until the callbacks have it */
+    char (*unsaved)[512];              /* of each callback: what it could not save; "" = all is saved */
     const struct tn_instance *telling; /* the callback that is being told */
     bool ending;                       /* what is saved now is saved behind the last step */
     bool pausing;                      /* one with TN_CALLBACK_PAUSES has stopped the run */
@@ -219,6 +220,8 @@ void tn_loop_set_logs(struct tn_loop *loop, bool epoch_end);
 tn_status tn_loop_tell(struct tn_loop *loop, int32_t event, struct tn_error *error);
 void tn_loop_say(struct tn_loop *loop, int32_t level, const char *text);
 void tn_loop_bind_run(struct tn_loop *loop);
+/* What a callback could not save; NULL = nothing. */
+const char *tn_loop_unsaved(const struct tn_loop *loop);
 /* Loads the weights of the file that was asked for, if any; says what came. */
 tn_status tn_loop_load_initial(struct tn_loop *loop, struct tn_error *error);
 

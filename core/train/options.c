@@ -14,6 +14,9 @@ const struct tn_option tn_experiment_option_table[] = {
     TN_STRING(struct tn_experiment_options, save_every, "auto",
               "when the run's state is saved, from which the same command goes on: auto, no, epoch, a time (5min) or a "
               "number of batches (500 batches); auto: as often as costs little, 5 seconds apart or more"),
+    TN_ENUM(struct tn_experiment_options, on_save_error, 0, "warn|fail",
+            "when the state cannot be saved: train on and try again, or end the run; what is not saved at the end is "
+            "an error in any case"),
     TN_PATH_OR(
         struct tn_experiment_options, state_folder, "auto", "auto|no|FOLDER",
         "a folder on this machine's own disk where states go first, before they are copied to the run directory; "

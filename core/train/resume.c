@@ -12,8 +12,8 @@
  * are done, not what is computed. */
 static bool may_change(const char *kind, const char *key)
 {
-    static const char *const experiment[] = {"name",    "epochs",     "run_folder",   "threads", "device",
-                                             "include", "save_every", "state_folder", NULL};
+    static const char *const experiment[] = {"name",    "epochs",     "run_folder",   "threads",       "device",
+                                             "include", "save_every", "state_folder", "on_save_error", NULL};
     static const char *const data[] = {"workers",     "prefetch", "overlap",     "io_threads",  "read_ahead", "cache",
                                        "cache_stage", "retries",  "retry_pause", "cache_limit", "on_error",   NULL};
     static const char *const source[] = {"path", "files", "folder", "index", "stage", "stage_limit", "verify", NULL};

@@ -105,13 +105,32 @@ static tn_status put_arrays(struct tn_state_image *image, struct tn_network *net
     return status;
 }
 
+/* On one line. */
+static void put_escaped(struct tn_text *text, const char *from)
+{
+    for (; *from; from++) {
+        const char *replaced = *from == '\n' ? "\\n" : *from == '\\' ? "\\\\" : NULL;
+        if (replaced)
+            tn_text_add(text, replaced);
+        else
+            tn_text_add_bytes(text, from, 1);
+    }
+}
+
 static void field_text(const void *self, const struct tn_state_field *field, struct tn_text *text)
 {
     const unsigned char *at = (const unsigned char *)self + field->offset;
     int32_t small;
     int64_t large;
     double real;
+    const char *string;
     switch (field->kind) {
+    case TN_FIELD_TEXT:
+        memcpy(&string, at, sizeof string);
+        tn_text_format(text, "%s ", field->name);
+        put_escaped(text, string ? string : "");
+        tn_text_add(text, "\n");
+        break;
     case TN_FIELD_INT32:
         memcpy(&small, at, sizeof small);
         tn_text_format(text, "%s %d\n", field->name, (int)small);

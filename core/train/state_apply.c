@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/registry.h"
 #include "train/state.h"
 
 /* ---- arrays ---- */
@@ -58,31 +59,55 @@ static tn_status each_array(struct tn_loop *loop, const void *data, bool write, 
 
 /* ---- callbacks ---- */
 
-/* Finds "name value" among the lines; the text is not ended by 0. */
-static bool find_field(const char *text, uint64_t bytes, const char *name, char *value, size_t value_bytes)
+/* Finds "name value" among the lines; the text is not ended by 0. NULL = it is not there. */
+static const char *find_field(const char *text, uint64_t bytes, const char *name, size_t *value_length)
 {
     size_t length = strlen(name);
     const char *end = text + bytes;
     while (text < end) {
         const char *line_end = memchr(text, '\n', (size_t)(end - text));
         if (!line_end)
-            return false;
+            return NULL;
         size_t line = (size_t)(line_end - text);
-        if (line > length + 1 && memcmp(text, name, length) == 0 && text[length] == ' ' &&
-            line - length - 1 < value_bytes) {
-            memcpy(value, text + length + 1, line - length - 1);
-            value[line - length - 1] = '\0';
-            return true;
+        if (line > length && memcmp(text, name, length) == 0 && text[length] == ' ') {
+            *value_length = line - length - 1;
+            return text + length + 1;
         }
         text = line_end + 1;
     }
-    return false;
+    return NULL;
 }
 
-static bool store_field(void *self, const struct tn_state_field *field, const char *value)
+static void store_text(char **at, const char *value, size_t length)
+{
+    const struct tn_host *host = tn_host_table();
+    char *text = length ? host->allocate(length + 1) : NULL, *to = text;
+    if (!text && length)
+        return;
+    for (size_t i = 0; i < length; i++) {
+        if (value[i] != '\\' || i + 1 == length)
+            *to++ = value[i];
+        else
+            *to++ = value[++i] == 'n' ? '\n' : value[i];
+    }
+    if (text)
+        *to = '\0';
+    host->release(*at);
+    *at = text;
+}
+
+static bool store_field(void *self, const struct tn_state_field *field, const char *from, size_t length)
 {
     unsigned char *at = (unsigned char *)self + field->offset;
-    char *end = NULL;
+    char *end = NULL, value[64];
+    if (field->kind == TN_FIELD_TEXT) {
+        store_text((char **)(void *)at, from, length);
+        return true;
+    }
+    if (length == 0 || length >= sizeof value)
+        return false;
+    memcpy(value, from, length);
+    value[length] = '\0';
     if (field->kind == TN_FIELD_DOUBLE) {
         double real = strtod(value, &end);
         if (*end == '\0')
@@ -107,7 +132,9 @@ void tn_state_apply_callbacks(struct tn_loop *loop, const void *data, char *note
     for (uint32_t i = 0; i < experiment->callback_count; i++) {
         const struct tn_instance *instance = experiment->callbacks[i];
         const struct tn_state_field *field = ((const struct tn_callback *)instance->type)->state;
-        char name[208], value[64];
+        const char *value;
+        char name[208];
+        size_t length;
         (void)snprintf(name, sizeof name, "%s %s", instance->type->name, instance->name);
         const struct tn_state_block *block = tn_state_find(data, TN_STATE_CALLBACK, name);
         size_t used = strlen(notes);
@@ -115,8 +142,8 @@ void tn_state_apply_callbacks(struct tn_loop *loop, const void *data, char *note
             (void)snprintf(notes + used, notes_bytes - used, "%scallback %s is new and begins anew", used ? "; " : "",
                            instance->name);
         for (; block && field && field->name; field++)
-            if (find_field((const char *)(block + 1), block->bytes, field->name, value, sizeof value))
-                (void)store_field(instance->self, field, value);
+            if ((value = find_field((const char *)(block + 1), block->bytes, field->name, &length)))
+                (void)store_field(instance->self, field, value, length);
     }
 }
 

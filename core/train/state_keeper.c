@@ -260,7 +260,12 @@ tn_status tn_state_after_step(struct tn_loop *loop, bool epoch_end, struct tn_er
         return TN_OK;
     pthread_mutex_lock(&keeper->mutex);
     tell_news(loop, keeper);
-    if (!keeper->busy && is_time(loop, keeper, epoch_end)) /* busy: the next step asks again */
+    if (keeper->status != TN_OK && loop->experiment->options.on_save_error) {
+        status = keeper->status;
+        if (error)
+            *error = keeper->failure;
+        (void)tn_error_wrap(error, status, "the run's state could not be saved (on_save_error = fail)");
+    } else if (!keeper->busy && is_time(loop, keeper, epoch_end)) /* busy: the next step asks again */
         status = copy_state(loop, error);
     pthread_mutex_unlock(&keeper->mutex);
     return status;

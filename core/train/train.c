@@ -264,16 +264,23 @@ static tn_status end_interrupted(struct tn_loop *loop, struct tn_error *error)
  * it. Then it is noted that the run has ended, so that the same command does not begin it anew. */
 static tn_status end_in_order(struct tn_loop *loop, struct tn_error *error)
 {
-    tn_status status = tn_state_save_now(loop, error);
+    tn_status status, saved = tn_state_save_now(loop, error);
+    const char *unsaved;
     if (loop->result->epochs_done > 0)
         loop->run.epoch = loop->result->epochs_done - 1; /* resumed behind the last epoch, it would be one more */
+    status = tn_loop_tell(loop, TN_RUN_END, saved == TN_OK ? error : NULL);
+    if (saved != TN_OK)
+        return tn_error_wrap(error, saved, "all is computed, but the run's last state could not be saved");
     if (status == TN_OK)
-        status = tn_loop_tell(loop, TN_RUN_END, error);
-    return status == TN_OK ? tn_state_finish(loop, loop->stop ? TN_STATE_STOPPED : TN_STATE_FINISHED, error) : status;
+        status = tn_state_finish(loop, loop->stop ? TN_STATE_STOPPED : TN_STATE_FINISHED, error);
+    unsaved = tn_loop_unsaved(loop);
+    return status == TN_OK && unsaved ? tn_fail(error, TN_IO, "all is computed, but not all is saved: %s", unsaved)
+                                      : status;
 }
 
 static tn_status end_run(struct tn_loop *loop, tn_status status, struct tn_error *error)
 {
+    bool ended = status == TN_OK && !loop->interrupted;
     if (status == TN_OK && loop->interrupted)
         status = end_interrupted(loop, error);
     else if (status == TN_OK)
@@ -281,7 +288,7 @@ static tn_status end_run(struct tn_loop *loop, tn_status status, struct tn_error
     if (status == TN_OK && loop->stop)
         loop->result->stopped_because =
             tn_arena_string(&loop->experiment->arena, loop->stop_reason); /* the caller may read it later */
-    if (status != TN_OK && status != TN_INTERRUPTED)
+    if (status != TN_OK && status != TN_INTERRUPTED && !ended)
         (void)tn_loop_tell(loop, TN_RUN_ERROR, NULL);
     return status;
 }

@@ -178,6 +178,9 @@ struct tn_run {
     double batch_loss;
     /* 1 when a signal has asked to stop: what takes long should come to an end. */
     int32_t (*asked_to_stop)(const struct tn_run *run);
+    /* Something that this callback was to save is not saved: the run goes on, and ends with status 1 and this text.
+     * NULL takes it back: by now it is. */
+    void (*unsaved)(const struct tn_run *run, const char *text);
 };
 
 enum {
@@ -188,8 +191,10 @@ enum {
     TN_CALLBACK_PAUSES = 4u,
 };
 
-/* A number of a callback's instance that a continued run needs: what it counted, what was best so far. */
-enum tn_field_kind { TN_FIELD_INT32 = 1, TN_FIELD_INT64 = 2, TN_FIELD_DOUBLE = 3 };
+/* A number of a callback's instance that a continued run needs: what it counted, what was best so far. Or a text: a
+ * char * whose memory is from host->allocate; the one that is given back is too, and takes the place of one that is
+ * there, which is released; an empty one is NULL. */
+enum tn_field_kind { TN_FIELD_INT32 = 1, TN_FIELD_INT64 = 2, TN_FIELD_DOUBLE = 3, TN_FIELD_TEXT = 4 };
 struct tn_state_field {
     const char *name; /* NULL ends the table */
     uint32_t kind;    /* enum tn_field_kind */
