@@ -118,6 +118,23 @@ BRANCHES = (conv("stem", 6, 3, SAME) + conv("short", 6, 3, SAME + "inputs = stem
             + simple("early", NORM, "inputs = long2\n") + simple("sum", "add", "inputs = short, early, late\n")
             + simple("gap", "global_average_pooling2d") + simple("out", "dense", "units = 5\n"))
 
+# One of each layer that Keras has too, some of them frozen.
+ZOO = (simple("scaled", "rescaling", "scale = 2\noffset = -1\n") + conv("stem", 8, 3, SAME + "activation = tanh\n")
+       + conv("grouped", 8, 3, SAME + "groups = 2\ndilation_rate = 2\ntrainable = no\n") + simple("elu", "elu", "alpha = 0.7\n")
+       + simple("frozen_norm", NORM, "trainable = no\nepsilon = 0.01\n") + simple("leaky", "leaky_re_lu", "negative_slope = 0.2\n")
+       + simple("norm", NORM, "momentum = 0.8\ncenter = no\n") + simple("mean", "average_pooling2d", "pool_size = 2x3\n" + SAME)
+       + simple("a", "depthwise_conv2d", "kernel_size = 2\ndepth_multiplier = 2\ninputs = mean\n")
+       + conv("b", 16, 2, "inputs = mean\nactivation = sigmoid\n")
+       + simple("product", "multiply", "inputs = a, b\n") + simple("difference", "subtract", "inputs = a, b\n")
+       + simple("middle", "average", "inputs = a, b\n") + simple("larger", "maximum", "inputs = b, a\n")
+       + simple("smaller", "minimum", "inputs = a, b\n")
+       + simple("all", "concatenate", "inputs = product, difference, middle, larger, smaller\n")
+       + simple("relu6", "re_lu", "max_value = 6\nnegative_slope = 0.1\nthreshold = 0.05\n")
+       + simple("sep", "separable_conv2d", "filters = 6\nkernel_size = 2\ndepth_multiplier = 2\ntrainable = no\n" + SAME)
+       + simple("largest", "global_max_pooling2d") + simple("shaped", "reshape", "target_shape = 1, 2, 3\n")
+       + simple("flat", "flatten") + simple("dropout", "dropout", "rate = 0\n")
+       + simple("out", "dense", "units = 5\nuse_bias = no\n") + simple("chances", "softmax"))
+
 # name, height, width, from logits, optimizer of the INI, of Keras, layers
 MODELS = [
     ("seed_cnn", 30, 30, "yes", ADAM, SEED_CNN),
@@ -336,9 +353,9 @@ def main():
         return 77
     check = Checker()
     with tempfile.TemporaryDirectory() as folder:
-        for model in MODELS + [("branches", 12, 14, "yes", SGD, BRANCHES)]:
+        for model in MODELS + [("branches", 12, 14, "yes", SGD, BRANCHES), ("zoo", 12, 14, "no", SGD, ZOO)]:
             images, labels = make_pictures(f"{folder}/{model[0]}-data", model[1], model[2])
-            if model[0] != "branches":
+            if model in MODELS:
                 theirs_to_ours(tenon, check, folder, model, fixtures, images, labels)
             ours_to_theirs(tenon, check, folder, model, images, labels)
         foreign_tensors(tenon, check, folder, MODELS[0], make_pictures(f"{folder}/again", 30, 30)[0])
