@@ -174,6 +174,41 @@ START_TEST(odd_tensors_are_read)
 }
 END_TEST
 
+static void count_arrays(void *context, const struct tn_array_info *array)
+{
+    *(unsigned *)context += array->role == TN_ARRAY_OTHER;
+}
+
+/* As many empty tensors as are read, and one more. */
+START_TEST(tensors_without_end)
+{
+    enum { LIMIT = 1 << 18, EACH = 64 };
+    unsigned char *file = malloc((size_t)(LIMIT + 2) * EACH);
+    struct tn_error error = {.status = TN_OK};
+    char notes[512];
+    ck_assert_ptr_nonnull(file);
+    for (unsigned more = 0; more < 2; more++) {
+        uint64_t length = 1;
+        unsigned listed = 0;
+        file[8] = '{';
+        for (unsigned i = 0; i < LIMIT + more; i++)
+            length +=
+                (uint64_t)sprintf((char *)file + 8 + length,
+                                  "%s\"%x\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}", i ? "," : "", i);
+        file[8 + length++] = '}';
+        for (int i = 0; i < 8; i++)
+            file[i] = (unsigned char)(length >> (8 * i));
+        tn_status status =
+            format("safetensors")
+                ->list(NULL, tn_host_table(), file, 8 + length, count_arrays, &listed, notes, sizeof notes, &error);
+        ck_assert_int_eq(status, more ? TN_UNSUPPORTED : TN_OK);
+        ck_assert_uint_eq(listed, more ? 0 : LIMIT);
+    }
+    ck_assert_ptr_nonnull(strstr(error.text, "262145 tensors; no more than 262144"));
+    free(file);
+}
+END_TEST
+
 /* ---- archives ---- */
 
 /* A member, and how its two headers lie about it. */
@@ -458,6 +493,7 @@ int main(void)
     tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, hostile_tensors_are_refused, 0, (int)TN_COUNT_OF(tensors));
     tcase_add_loop_test(tests, odd_tensors_are_read, 0, 4);
+    tcase_add_test(tests, tensors_without_end);
     tcase_add_loop_test(tests, hostile_archives_are_refused, 0, (int)TN_COUNT_OF(archives));
     tcase_add_test(tests, ends_of_archives_are_judged);
     tcase_add_test(tests, deep_nesting_is_refused);

@@ -334,6 +334,9 @@ tn_status header_read(const void *data, uint64_t bytes, struct header *header, s
     status = run_pass(&pass);
     if (status != TN_OK)
         return status;
+    if (pass.count > MOST_TENSORS)
+        return tn_fail(error, TN_UNSUPPORTED, "the file has %zu tensors; no more than %d are read", pass.count,
+                       (int)MOST_TENSORS);
     header->tensors = calloc(pass.count + 1, sizeof *header->tensors);
     header->texts = malloc((size_t)length + 1);
     if (!header->tensors || !header->texts)

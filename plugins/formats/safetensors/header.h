@@ -19,7 +19,7 @@
 
 #include "tenon/plugin.h"
 
-enum { MOST_HEADER_BYTES = 100000000, KEPT_AXES = 8, CRC_DIGITS = 8 };
+enum { MOST_HEADER_BYTES = 100000000, MOST_TENSORS = 1 << 18, KEPT_AXES = 8, CRC_DIGITS = 8 };
 #define OPTIMIZER_PREFIX "optimizer/"
 #define FORMAT_VERSION   1
 
