@@ -1,7 +1,7 @@
 /* test_formats.c: .weights.h5, .keras and .safetensors hold a training: what is written is read back with the
  * optimizer's state, training goes on from it as if nothing had been, what does not fit is said, and no damage does
- * harm. (Hostile files made by hand: test_formats_doubt.c. What Keras and safetensors make of ours:
- * check_keras_formats.py.)
+ * harm. (Hostile files made by hand: test_safetensors_doubt.c, test_keras_doubt.c. What Keras and safetensors make of
+ * ours: check_keras_formats.py.)
  */
 #include <stdlib.h>
 

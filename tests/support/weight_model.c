@@ -176,3 +176,22 @@ void model_add_slots(struct model *model, int32_t count)
     model->weights.iterations = 1234;
     model->weights.learning_rate = 0.0005;
 }
+
+void model_tiny(struct model *model)
+{
+    model_begin(model);
+    add_weight(add_layer(model, "d", "dense", "Dense"), "kernel", 1, (struct tn_shape){2, {2, 2}});
+    model->items[0][0].data[0] = 42;
+}
+
+void demand_refusal(const char *name, const void *data, uint64_t count, const char *part)
+{
+    struct model model;
+    struct tn_error error;
+    char notes[512];
+    model_tiny(&model);
+    ck_assert_msg(decode_as(name, data, count, &model, notes, &error) != TN_OK, "accepted, wanted: %s", part);
+    ck_assert_msg(strstr(error.text, part) != NULL, "wanted \"%s\", got \"%s\"", part, error.text);
+    ck_assert_float_eq(model.items[0][0].data[0], 42);
+    model_clear(&model);
+}

@@ -24,6 +24,8 @@ struct tn_weight_layer *add_layer(struct model *model, const char *name, const c
 void add_weight(struct tn_weight_layer *layer, const char *name, int32_t trained, struct tn_shape shape);
 /* A convolution, a normalisation, a dense layer; three classes. */
 void model_small(struct model *model);
+/* One layer `d` with a kernel of 2x2 whose first number is 42. */
+void model_tiny(struct model *model);
 /* Gives each trained weight `count` slots, filled with numbers, and the rest that an optimizer of Keras has. */
 void model_add_slots(struct model *model, int32_t count);
 /* Zeros in all weights and slots. */
@@ -40,5 +42,8 @@ struct bytes encode(const char *name, const struct model *model, uint32_t flags)
 /* Room for 512 bytes of notes. */
 tn_status decode_as(const char *name, const void *data, uint64_t count, struct model *model, char *notes,
                     struct tn_error *error);
+
+/* Demands that reading the bytes into the tiny model fails, with `part` in the text, and leaves it as it was. */
+void demand_refusal(const char *name, const void *data, uint64_t count, const char *part);
 
 #endif
