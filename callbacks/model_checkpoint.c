@@ -23,13 +23,16 @@ struct model_checkpoint {
 };
 
 static const struct tn_option model_checkpoint_options[] = {
-    TN_STRING(struct model_checkpoint, path, NULL,
-              "file to write, with {epoch:02d}, {val_loss:.2f}, …; relative: below checkpoints/ of the run"),
+    TN_STRING(
+        struct model_checkpoint, path, NULL,
+        "file to write, with {epoch:02d}, {val_loss:.2f}, …; relative: below checkpoints/ of the run. What it ends "
+        "with says the format: .keras, .weights.h5, .safetensors, .h5"),
     TN_STRING(struct model_checkpoint, filepath, NULL, "Keras' name for path"),
     TN_STRING(struct model_checkpoint, monitor, "val_loss", "logged value that says which weights are best"),
     TN_BOOL(struct model_checkpoint, verbose, 0, "say what is saved and why"),
     TN_BOOL(struct model_checkpoint, save_best_only, 0, "write only when the watched value has improved"),
-    TN_BOOL(struct model_checkpoint, save_weights_only, 0, "leave the model's description out of the file"),
+    TN_BOOL(struct model_checkpoint, save_weights_only, 0,
+            "leave the model's description and the optimizer's state out of the file"),
     TN_ENUM(struct model_checkpoint, mode, MODE_AUTO, MODE_CHOICES, "which way is better; auto: as the metric says"),
     TN_STRING(struct model_checkpoint, save_freq, "epoch", "epoch, or a number of batches"),
     TN_NUMBERS(struct model_checkpoint, initial_value_threshold, NULL, -TN_ANY, TN_ANY,

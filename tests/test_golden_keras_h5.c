@@ -237,7 +237,7 @@ static void run_file(struct golden_case *item, struct golden_rig *rig, const str
         if (our_optimizer(item->item) && bundle_tensor(item->item, "resume_loss") && !golden_decided(item)) {
             if (has_state(item->item, weights))
                 resume(item, &net, weights, file);
-            else if (strstr(file, "k3_model.h5"))
+            else if (strstr(file, "k3_model.h5") || strstr(file, "k3.weights.h5"))
                 golden_fail(item, "%s: the optimizer's state was not restored", file);
         }
     }
@@ -280,7 +280,7 @@ static void run_case(struct golden_case *item, void *context)
         files[count++] = word;
     const struct json *model = description(item, &arena, files, count);
     for (size_t i = 0; i < count && !golden_decided(item); i++)
-        if (ends_in(files[i], strlen(files[i]), ".h5", 3))
+        if (ends_in(files[i], strlen(files[i]), ".h5", 3) || ends_in(files[i], strlen(files[i]), ".keras", 6))
             run_file(item, context, model, files[i]);
     if (!model && item->failed) {
         item->failed = false;

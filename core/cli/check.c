@@ -89,10 +89,39 @@ static void check_memory(struct checking *checking)
         there && needed > there ? ": a smaller data.batch_size is needed (`tenon plan --memory`)" : "");
 }
 
+/* The file of the next model_checkpoint; *section NULL at first. NULL: there is none more. */
+static const char *next_checkpoint(const struct tn_experiment *experiment, struct tn_section **section)
+{
+    while ((*section = tn_config_next(experiment->config, "callback", *section)) != NULL) {
+        const char *type = tn_section_value(*section, "type"), *path = tn_section_value(*section, "path");
+        if (!path)
+            path = tn_section_value(*section, "filepath");
+        if (type && strcmp(type, "model_checkpoint") == 0 && path)
+            return path;
+    }
+    return NULL;
+}
+
+/* What the checkpoints' names end with, of which the format hangs: of several the one that is not .h5, since those hold
+ * more. */
+static void checkpoint_ending(const struct tn_experiment *experiment, char *ending, size_t bytes)
+{
+    struct tn_section *section = NULL;
+    snprintf(ending, bytes, ".h5");
+    for (const char *path; strcmp(ending, ".h5") == 0 && (path = next_checkpoint(experiment, &section)) != NULL;) {
+        const char *name = strrchr(path, '}'), *slash = strrchr(path, '/');
+        name = slash && slash > (name ? name : path) ? slash : name ? name : path;
+        name = strchr(name, '.');
+        if (name && strlen(name) < bytes)
+            snprintf(ending, bytes, "%s", name);
+    }
+}
+
 /* The run directory is not made: what is tried is the folder in which it would be. */
 static void check_folder(struct checking *checking)
 {
     char *folder = checking->folder;
+    char ending[32];
     int descriptor;
     if (snprintf(folder, sizeof checking->folder, "%s", checking->experiment->run_directory) >=
         (int)sizeof checking->folder) {
@@ -106,8 +135,9 @@ static void check_folder(struct checking *checking)
         else
             snprintf(folder, sizeof checking->folder, "%s", slash ? "/" : ".");
     }
-    snprintf(checking->checkpoint, sizeof checking->checkpoint, "%s/tenon-check-XXXXXX.h5", folder);
-    descriptor = mkstemps(checking->checkpoint, 3);
+    checkpoint_ending(checking->experiment, ending, sizeof ending);
+    snprintf(checking->checkpoint, sizeof checking->checkpoint, "%s/tenon-check-XXXXXX%s", folder, ending);
+    descriptor = mkstemps(checking->checkpoint, (int)strlen(ending));
     if (descriptor < 0) {
         say(checking, false, "run directory", "%s: cannot write into %s: %s", checking->experiment->run_directory,
             folder, strerror(errno));
@@ -177,6 +207,8 @@ static tn_status write_and_read_back(struct checking *checking, float *before, f
     if (status == TN_OK)
         status = tn_experiment_save_weights(experiment, checking->checkpoint, 0, 1, 1e-3, error);
     if (status == TN_OK)
+        status = tn_experiment_judge_files(experiment, error);
+    if (status == TN_OK)
         status = tn_experiment_load_weights(experiment, checking->checkpoint, notes, sizeof notes, error);
     if (status == TN_OK)
         status = read_weights(experiment->network, after, error);
@@ -215,15 +247,9 @@ static uint64_t checkpoint_files(const struct tn_experiment *experiment)
 {
     uint64_t files = 0;
     struct tn_section *section = NULL;
-    while ((section = tn_config_next(experiment->config, "callback", section)) != NULL) {
-        const char *type = tn_section_value(section, "type"), *path = tn_section_value(section, "path");
-        if (!type || strcmp(type, "model_checkpoint") != 0)
-            continue;
-        if (!path)
-            path = tn_section_value(section, "filepath");
+    for (const char *path; (path = next_checkpoint(experiment, &section)) != NULL;)
         /* While a file is replaced there are two of it. */
-        files += path && strchr(path, '{') ? (uint64_t)experiment->options.epochs : 2;
-    }
+        files += strchr(path, '{') ? (uint64_t)experiment->options.epochs : 2;
     return files;
 }
 

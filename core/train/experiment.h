@@ -82,6 +82,8 @@ tn_status tn_experiment_load_weights(struct tn_experiment *experiment, const cha
                                      size_t notes_bytes, struct tn_error *error);
 tn_status tn_experiment_save_weights(struct tn_experiment *experiment, const char *path, uint32_t flags,
                                      uint64_t iterations, double learning_rate, struct tn_error *error);
+/* Whether the network can be written into the files that callbacks want. */
+tn_status tn_experiment_judge_files(struct tn_experiment *experiment, struct tn_error *error);
 /* Tells what arrays are in a weight file, without a network. `notes`: what else the format has to say of it. */
 tn_status tn_weight_file_list(struct tn_registry *registry, const char *path,
                               void (*visit)(void *context, const struct tn_array_info *array), void *context,

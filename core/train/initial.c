@@ -27,18 +27,21 @@ static void say_loaded(struct tn_loop *loop, const char *path, const struct tn_l
     }
 }
 
+static bool goes_on(const struct tn_experiment *experiment)
+{
+    char buffer[1200];
+    const char *folder = experiment->run_directory;
+    return tn_state_is_there(folder, tn_place_local(experiment->options.state_folder, folder, buffer, sizeof buffer));
+}
+
 /* A run that goes on has its weights in its state, and the file may be gone. */
 tn_status tn_loop_load_initial(struct tn_loop *loop, struct tn_error *error)
 {
     struct tn_experiment *experiment = loop->experiment;
     const char *path = loop->request->weights ? loop->request->weights : experiment->weights.from;
     struct tn_loaded loaded = {.iterations = 0};
-    char buffer[1100];
     tn_status status;
-    const char *directory = experiment->run_directory;
-    if (!path ||
-        (!loop->request->fresh && tn_state_is_there(directory, tn_place_local(experiment->options.state_folder,
-                                                                              directory, buffer, sizeof buffer))))
+    if (!path || (!loop->request->fresh && goes_on(experiment)))
         return TN_OK;
     if (experiment->weights.optimizer) {
         status = tn_experiment_load_whole(experiment, path, &loaded, error);

@@ -93,8 +93,6 @@ tn_status tn_experiment_read_weights(struct tn_experiment *experiment, const str
                                      struct tn_error *error);
 /* Opens the format that writes files of this name; TN_INVALID when there is none. */
 tn_status tn_weight_files_prepare(struct tn_experiment *experiment, const char *path, struct tn_error *error);
-/* Whether the network can be written into the files that callbacks want. */
-tn_status tn_weight_files_judge(const struct tn_experiment *experiment, struct tn_error *error);
 /* What a file brought. */
 struct tn_loaded {
     bool has_optimizer; /* the optimizer's state too */

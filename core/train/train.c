@@ -344,7 +344,7 @@ static tn_status begin(struct tn_loop *loop, struct tn_error *error)
         return tn_fail(error, TN_INVALID, "this experiment was not opened for training");
     TN_TRY(status, tn_save_rule_parse(experiment->options.save_every, &loop->save, error), out);
     TN_TRY(status, tn_experiment_prepare_saving(experiment, error), out);
-    TN_TRY(status, tn_weight_files_judge(experiment, error), out);
+    TN_TRY(status, tn_experiment_judge_files(experiment, error), out);
     TN_TRY(status, choose_directory(loop, error), out);
     TN_TRY(status, tn_loop_load_initial(loop, error), out);
     TN_TRY(status, tn_meters_open(&loop->train, experiment, experiment->train, error), out);

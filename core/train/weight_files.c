@@ -147,10 +147,13 @@ tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct 
 }
 
 /* A file that needs a description in Keras' words would fail at the end of the first epoch: better now. */
-tn_status tn_weight_files_judge(const struct tn_experiment *experiment, struct tn_error *error)
+tn_status tn_experiment_judge_files(struct tn_experiment *experiment, struct tn_error *error)
 {
-    const struct tn_weights *weights = experiment->own->weights;
     const char *path = experiment->own->described_file;
+    tn_status status = tn_experiment_prepare_saving(experiment, error);
+    const struct tn_weights *weights = experiment->own->weights;
+    if (status != TN_OK)
+        return status;
     for (uint32_t i = 0; path && i < weights->layer_count; i++)
         if (!weights->layers[i].keras_class)
             return tn_fail(error, TN_INVALID,

@@ -53,6 +53,11 @@ save_weights_only = yes
 type = model_checkpoint
 path = keras3.weights.h5
 save_weights_only = yes
+[callback:archive]
+type = model_checkpoint
+path = whole.keras
+[loss]
+type = {loss}
 [optimizer]
 type = {optimizer}
 """
@@ -125,6 +130,8 @@ type = global_average_pooling2d
 
 SOFTMAX = "[layer:out]\ntype = dense\nunits = 3\nactivation = softmax\n"
 SIGMOID = "[layer:out]\ntype = dense\nunits = 1\nactivation = sigmoid\n"
+LOSSES = {"categorical": "categorical_crossentropy\nlabel_smoothing = 0.1", "sparse": "sparse_categorical_crossentropy",
+          "binary": "binary_crossentropy\nlabel_smoothing = 0.2"}
 NETWORKS = [
     ("chain", "categorical", "three", "adam", CHAIN + SOFTMAX),
     ("graph", "sparse", "three", "sgd\nmomentum = 0.9", GRAPH + SOFTMAX),
@@ -176,7 +183,7 @@ def check_one(tenon, folder, network, failures):
     name, mode, data, optimizer, layers = network
     ini = f"{folder}/{name}.ini"
     with open(ini, "w", encoding="utf-8") as file:
-        file.write(HEAD.format(name=name, mode=mode, data=data, optimizer=optimizer, folder=folder) + layers)
+        file.write(HEAD.format(name=name, mode=mode, data=data, optimizer=optimizer, folder=folder, loss=LOSSES[mode]) + layers)
     run(tenon, "train", ini, "--quiet")
     run_folder = f"{folder}/runs/{name}"
     with open(f"{run_folder}/classes.txt", encoding="utf-8") as file:
@@ -187,6 +194,12 @@ def check_one(tenon, folder, network, failures):
 
     files = [f"{run_folder}/checkpoints/{entry}" for entry in ("whole.h5", "only.h5", "keras3.weights.h5")]
     ours = predictions(tenon, ini, files[0], pictures, classes)
+    model = keras.saving.load_model(f"{run_folder}/checkpoints/whole.keras")
+    check(f"{name}: keras {keras.__version__} load_model(whole.keras)", ours, outputs(model, images), failures)
+    wanted = 0.1 if mode == "categorical" else 0.2 if mode == "binary" else None
+    if model.loss.get_config().get("label_smoothing") != wanted or not model.optimizer.built:
+        print(f"FAILED {name}: whole.keras is compiled with {model.loss.get_config()}")
+        failures.append("compiled")
     for library in filter(None, (keras, tf_keras)):
         model = library.models.load_model(files[0])
         version = f"{library.__name__} {library.__version__}"

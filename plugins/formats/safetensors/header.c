@@ -190,7 +190,7 @@ static tn_status read_metadata(struct pass *pass)
         for (size_t i = 0; key && i < sizeof known / sizeof *known; i++)
             if (strcmp(known[i].key, copy) == 0)
                 *known[i].value = value;
-        if (strcmp(copy, "crc32c") == 0 && pass->json.at - from == CRC_DIGITS + 2)
+        if (strcmp(copy, "tenon_crc32c") == 0 && pass->json.at - from == CRC_DIGITS + 2)
             pass->crc_digits = (uint64_t)(from + 1 - pass->base);
     }
     header->has_metadata = true;
@@ -288,10 +288,11 @@ uint32_t file_crc(const unsigned char *data, uint64_t bytes, uint64_t digits)
 static tn_status judge_crc(const struct pass *pass, const unsigned char *data, uint64_t bytes)
 {
     char digits[CRC_DIGITS + 1];
-    if (!pass->header->format || strcmp(pass->header->format, "tenon") != 0)
+    bool ours = pass->header->format && strcmp(pass->header->format, "tenon") == 0;
+    if (!ours && !pass->crc_digits)
         return TN_OK;
     if (!pass->crc_digits)
-        return tn_fail(pass->error, TN_CORRUPT, "the file says that tenon wrote it, but it has no crc32c");
+        return tn_fail(pass->error, TN_CORRUPT, "the file says that tenon wrote it, but it has no tenon_crc32c");
     (void)snprintf(digits, sizeof digits, "%08x", (unsigned)file_crc(data, bytes, pass->crc_digits));
     if (memcmp(digits, data + pass->crc_digits, CRC_DIGITS) != 0)
         return tn_fail(pass->error, TN_CORRUPT,
@@ -333,6 +334,9 @@ tn_status header_read(const void *data, uint64_t bytes, struct header *header, s
     status = run_pass(&pass);
     if (status != TN_OK)
         return status;
+    if (pass.count > MOST_TENSORS)
+        return tn_fail(error, TN_UNSUPPORTED, "the file has %zu tensors; no more than %d are read", pass.count,
+                       (int)MOST_TENSORS);
     header->tensors = calloc(pass.count + 1, sizeof *header->tensors);
     header->texts = malloc((size_t)length + 1);
     if (!header->tensors || !header->texts)

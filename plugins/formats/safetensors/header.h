@@ -9,8 +9,8 @@
  * can claim no more than it has, so it is read in this process, with no other memory than for the table.
  *
  * Tensors are called LAYER/WEIGHT, and what the optimizer keeps for a weight optimizer/LAYER/WEIGHT/SLOT. The metadata
- * of our files are: format = tenon, version, classes (a JSON list), optimizer, iterations, learning_rate, and crc32c:
- * of the whole file, with zeros for its own digits.
+ * of our files are: format = tenon, version, classes (a JSON list), optimizer, iterations, learning_rate, and
+ * tenon_crc32c: of the whole file, with zeros for its own digits.
  */
 #ifndef TENON_FORMAT_SAFETENSORS_H
 #define TENON_FORMAT_SAFETENSORS_H
@@ -19,7 +19,7 @@
 
 #include "tenon/plugin.h"
 
-enum { MOST_HEADER_BYTES = 100000000, KEPT_AXES = 8, CRC_DIGITS = 8 };
+enum { MOST_HEADER_BYTES = 100000000, MOST_TENSORS = 1 << 18, KEPT_AXES = 8, CRC_DIGITS = 8 };
 #define OPTIMIZER_PREFIX "optimizer/"
 #define FORMAT_VERSION   1
 

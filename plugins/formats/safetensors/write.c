@@ -38,7 +38,7 @@ static void put_name(FILE *file, const char *prefix, const char *layer, const ch
 static void put_tensor(struct writer *writer, const char *prefix, const char *layer, const struct tn_weight *weight,
                        const char *slot, const float *data)
 {
-    uint64_t bytes = tn_shape_elements(&weight->shape) * sizeof(float);
+    uint64_t bytes = tn_shape_elements(&weight->shape) * sizeof(float), end = writer->at + bytes;
     if (writer->to) {
         memcpy(writer->to + writer->at, data, (size_t)bytes);
     } else {
@@ -48,9 +48,9 @@ static void put_tensor(struct writer *writer, const char *prefix, const char *la
         for (int32_t i = 0; i < weight->shape.rank; i++)
             (void)fprintf(writer->text, "%s%d", i ? "," : "", (int)weight->shape.dims[i]);
         (void)fprintf(writer->text, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)writer->at,
-                      (unsigned long long)(writer->at + bytes));
+                      (unsigned long long)end);
     }
-    writer->at += bytes;
+    writer->at = end;
 }
 
 static void put_tensors(struct writer *writer)
@@ -99,7 +99,7 @@ static tn_status put_metadata(struct writer *writer, struct tn_error *error)
 {
     const struct tn_weights *weights = writer->weights;
     FILE *file = writer->text;
-    (void)fprintf(file, "{\"__metadata__\":{\"format\":\"tenon\",\"version\":\"%d\",\"crc32c\":\"00000000\"",
+    (void)fprintf(file, "{\"__metadata__\":{\"format\":\"tenon\",\"version\":\"%d\",\"tenon_crc32c\":\"00000000\"",
                   FORMAT_VERSION);
     if (weights->class_count) {
         tn_status status = put_classes(file, weights, error);
@@ -142,7 +142,7 @@ static tn_status make_header(struct writer *writer, char **text, size_t *length,
 /* Puts the CRC where the zeros are. */
 static void sign(unsigned char *file, uint64_t bytes, uint64_t header)
 {
-    static const char key[] = "\"crc32c\":\"";
+    static const char key[] = "\"tenon_crc32c\":\"";
     unsigned char *at = memmem(file + 8, (size_t)header, key, sizeof key - 1);
     char digits[CRC_DIGITS + 1];
     if (!at)
