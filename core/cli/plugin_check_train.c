@@ -388,6 +388,15 @@ static tn_status fake_read(const struct tn_run *run, const struct tn_weights **w
     *weights = &all;
     return TN_OK;
 }
+static int32_t fake_asked(const struct tn_run *run)
+{
+    (void)run;
+    return 0;
+}
+static void fake_unsaved(const struct tn_run *run, const char *text)
+{
+    (void)run, (void)text;
+}
 static void fake_say(const struct tn_run *run, int32_t level, const char *text)
 {
     fake_of(run)->said++;
@@ -475,7 +484,9 @@ void tn_check_callback(struct tn_checker *checker)
                                    .keep_weights = fake_keep,
                                    .restore_weights = fake_restore,
                                    .say = fake_say,
-                                   .read_weights = fake_read};
+                                   .read_weights = fake_read,
+                                   .asked_to_stop = fake_asked,
+                                   .unsaved = fake_unsaved};
         if (type->keeps_weights)
             (void)type->keeps_weights(instance->self);
         play(&fake, type, instance->self, ends[i], i == 2);

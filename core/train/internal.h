@@ -161,6 +161,8 @@ struct tn_save_rule {
 };
 /* "auto", "no", "epoch", "500 batches", "5min". */
 tn_status tn_save_rule_parse(const char *text, struct tn_save_rule *rule, struct tn_error *error);
+/* Takes what a callback says of it into the experiment's options; that two say different things is a problem. */
+void tn_setup_save_rule(struct tn_setup *setup);
 
 /* ---- the loop: train.c, events.c and initial.c ---- */
 struct tn_state_keeper;

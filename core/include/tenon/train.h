@@ -214,6 +214,9 @@ struct tn_callback {
     /* What is saved with the run's state and given back when the run goes on, by name; NULL = nothing. The core reads
      * the numbers after the callbacks of a step, and writes them between RUN_BEGIN and RUN_RESUME. */
     const struct tn_state_field *state;
+    /* Of a type that says when the run's state is saved, in the words of [experiment] save_every; the core does the
+     * saving. The result NULL leaves that to [experiment], where it cannot be `no` then.  [setup] */
+    const char *(*save_every)(const void *self);
 };
 
 #define TN_SIZE_OF_TN_OPTIMIZER sizeof(struct tn_optimizer)
