@@ -158,4 +158,38 @@ run check backup2.ini callback:backup.save_every=often
 expect 2
 says "[callback:backup]: save_every: \`often\` is none of auto"
 
+# ---- progress: the line; and what callbacks cost ----
+experiment progress '[callback:line]' 'type = progress'
+run train progress.ini experiment.epochs=2 -v
+expect 0
+says "Epoch 2/2  "
+says " img/s  "
+says "[callback:line] (progress) took "
+says "[callback:log] (csv_logger) took "
+run train progress.ini experiment.epochs=2 --fresh callback:line.style=epochs
+silent_about "(csv_logger) took"
+check "two lines" [ "$(grep -c '^Epoch ./2  .*val_loss' out)" -eq 2 ]
+run train progress.ini experiment.epochs=2 --fresh callback:line.style=bar
+says "Epoch 1/2 15/15 [==============================] - "
+says "s/step - accuracy: "
+check "no line inside of an epoch" [ "$(grep -c '^Epoch' out)" -eq 2 ]
+run train progress.ini --fresh callback:line.style=bar callback:line.every=0.000001s
+says "Epoch 1/1 7/15 [==============>...............] - ETA: 0s - accuracy: "
+says "Epoch 1/1 validation "
+run train progress.ini --fresh callback:line.style=line callback:line.every=0.000001s
+says "Epoch 1/1  7/15  46%"
+run train progress.ini --fresh callback:line.style=none
+silent_about "Epoch"
+run train progress.ini --fresh callback:line.style=bar callback:line.every=0.000001s --quiet
+silent_about "Epoch"
+# On a terminal the bar is painted over, and an epoch leaves one line.
+if script -qc true /dev/null >/dev/null 2>&1; then
+    script -qc "$tenon train progress.ini --fresh callback:line.style=bar callback:line.every=0.000001s" /dev/null >both </dev/null
+    check "painted" grep -q "$(printf '\rEpoch 1/1 7/15 \\[=')" both
+fi
+experiment progress2 '[callback:line]' 'type = progress' '[callback:more]' 'type = progress'
+run check progress2.ini
+expect 2
+says "[callback:more]: [callback:line] draws the progress line already"
+
 finish
