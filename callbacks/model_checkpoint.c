@@ -136,11 +136,13 @@ static tn_status run_resume(struct model_checkpoint *checkpoint, const struct tn
 {
     struct kept *kept = &checkpoint->kept;
     tn_status status = kept_recall(kept, run->directory, checkpoint->files, error);
-    if (status == TN_OK && kept->best[0] && !checkpoint->save_best_only && access(kept->best, F_OK) != 0) {
+    int32_t anew = monitor_resume(&checkpoint->watch, run);
+    if (kept->best[0] && !checkpoint->save_best_only && access(kept->best, F_OK) != 0) {
         kept->best[0] = '\0';
-        begin_watch(checkpoint);
-        return monitor_settle(&checkpoint->watch, run, error);
+        anew = 1;
     }
+    if (anew)
+        begin_watch(checkpoint);
     return status;
 }
 
@@ -315,6 +317,7 @@ static const struct tn_state_field model_checkpoint_state[] = {
     {"has_best", TN_FIELD_INT32, 0, offsetof(struct model_checkpoint, watch.has_best)},
     {"direction", TN_FIELD_INT32, 0, offsetof(struct model_checkpoint, watch.direction)},
     {"warned", TN_FIELD_INT32, 0, offsetof(struct model_checkpoint, watch.warned)},
+    {"watched", TN_FIELD_INT64, 0, offsetof(struct model_checkpoint, watch.digest)},
     {"batches_since", TN_FIELD_INT64, 0, offsetof(struct model_checkpoint, batches_since)},
     {"files", TN_FIELD_TEXT, 0, offsetof(struct model_checkpoint, files)},
     {NULL, 0, 0, 0},

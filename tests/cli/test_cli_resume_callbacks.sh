@@ -8,7 +8,7 @@ expect 0
 common=(experiment.epochs=4 experiment.save_every="3 batches" data.augment=warp)
 # NAME, then lines of sections: the small experiment with them behind it.
 experiment() {
-    sed -e '/^\[callback/,$d' "$here/tiny.ini" >"$1.ini"
+    sed -e '/^\[callback/,$d' -e "s/^name .*/name = $1/" "$here/tiny.ini" >"$1.ini"
     printf '%s\n' "${@:2}" >>"$1.ini"
     cat >>"$1.ini" <<'INI'
 [callback:last]
@@ -73,6 +73,21 @@ experiment plateau '[callback:plateau]' 'type = reduce_lr_on_plateau' 'patience 
 both_ways plateau
 experiment rates '[callback:rates]' 'type = learning_rate_scheduler' 'rates = 1:0.01, 3:0.001'
 both_ways rates
+
+# ---- another value is watched when the run goes on: the best of before is of no use ----
+export CUTS=$work/none
+experiment watched '[callback:some]' 'type = model_checkpoint' 'path = m_{epoch:02d}.h5' 'save_best_only = yes' \
+    'monitor = val_loss' 'initial_value_threshold = 0.000001' '[callback:plateau]' 'type = reduce_lr_on_plateau' '[callback:stop]' \
+    'type = early_stopping' 'patience = 50'
+run train watched.ini "${common[@]}"
+expect 0
+check "nothing is below that" [ -z "$(find runs/watched/checkpoints -name 'm_*')" ]
+run train watched.ini "${common[@]:1}" experiment.epochs=6 callback:some.monitor=val_accuracy callback:stop.mode=min
+expect 0
+says "val_accuracy is watched in another way than before: the best so far begins anew"
+says "val_loss is watched in another way than before"
+check "said once each" [ "$(grep -c 'begins anew' both)" -eq 2 ]
+check "the first one is the best" [ -s runs/watched/checkpoints/m_05.h5 ]
 
 # ---- lr_finder: one curve, and the weights of before the first kill ----
 experiment finder '[callback:finder]' 'type = lr_finder' 'steps = 40' 'diverge = 1e30'
