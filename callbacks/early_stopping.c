@@ -114,6 +114,8 @@ static tn_status early_stopping_on(void *self, int32_t event, const struct tn_ru
         return run_begin(stopping, run, error);
     case TN_RUN_RESUME: /* it may have been asked to restore them in the first half only */
         stopping->kept = stopping->kept && stopping->restore_best_weights;
+        if (monitor_resume(&stopping->watch, run))
+            stopping->wait = 0;
         return TN_OK;
     case TN_EPOCH_END:
         return epoch_end(stopping, run, error);
@@ -134,6 +136,7 @@ static const struct tn_state_field early_stopping_state[] = {
     {"has_best", TN_FIELD_INT32, 0, offsetof(struct early_stopping, watch.has_best)},
     {"direction", TN_FIELD_INT32, 0, offsetof(struct early_stopping, watch.direction)},
     {"warned", TN_FIELD_INT32, 0, offsetof(struct early_stopping, watch.warned)},
+    {"watched", TN_FIELD_INT64, 0, offsetof(struct early_stopping, watch.digest)},
     {"wait", TN_FIELD_INT64, 0, offsetof(struct early_stopping, wait)},
     {"best_epoch", TN_FIELD_INT32, 0, offsetof(struct early_stopping, best_epoch)},
     {"stopped_epoch", TN_FIELD_INT32, 0, offsetof(struct early_stopping, stopped_epoch)},

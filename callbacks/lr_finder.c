@@ -21,7 +21,10 @@ struct lr_finder {
     struct sample *samples;
     int64_t count, wanted;  /* batches seen, and to see */
     double average, lowest; /* of the loss so far, smoothed */
-    int32_t done;
+    int32_t done, begun;    /* begun: the weights are kept */
+    char *series;           /* the samples, for the state: "rate loss", a line each; from host->allocate */
+    size_t series_bytes, series_room;
+    const struct tn_host *host;
     char path[1024];
 };
 
@@ -37,8 +40,8 @@ static const struct tn_option lr_finder_options[] = {
 
 static tn_status lr_finder_open(void *self, const struct tn_host *host, struct tn_error *error)
 {
-    const struct lr_finder *finder = self;
-    (void)host;
+    struct lr_finder *finder = self;
+    finder->host = host;
     if (!finder->filename || !*finder->filename)
         return tn_fail(error, TN_INVALID, "filename: is empty");
     if (!(finder->start > 0) || !(finder->end > finder->start))
@@ -52,6 +55,52 @@ static void lr_finder_close(void *self)
     struct lr_finder *finder = self;
     free(finder->samples);
     finder->samples = NULL;
+    finder->host->release(finder->series);
+    finder->series = NULL;
+    finder->series_bytes = finder->series_room = 0;
+}
+
+/* ---- for a run that is cut off inside of the test ---- */
+
+static tn_status note_sample(struct lr_finder *finder, const struct sample *sample, struct tn_error *error)
+{
+    enum { LINE = 80 };
+    if (finder->series_room - finder->series_bytes < LINE) {
+        size_t room = finder->series_bytes * 2 + 8192;
+        char *longer = finder->host->allocate(room);
+        if (!longer)
+            return tn_fail(error, TN_NO_MEMORY, "no memory for %lld batches", (long long)finder->count);
+        if (finder->series)
+            memcpy(longer, finder->series, finder->series_bytes + 1);
+        finder->host->release(finder->series);
+        finder->series = longer;
+        finder->series_room = room;
+    }
+    finder->series_bytes +=
+        (size_t)snprintf(finder->series + finder->series_bytes, LINE, "%a %a\n", sample->rate, sample->loss);
+    return TN_OK;
+}
+
+/* The weights of before the test are kept in the state too. One that was not in the run before begins here. */
+static tn_status run_resume(struct lr_finder *finder, const struct tn_run *run, struct tn_error *error)
+{
+    char *at = finder->series, *end = at;
+    int64_t count = 0;
+    if (!finder->begun) {
+        finder->begun = 1;
+        return run->keep_weights(run, error);
+    }
+    finder->series_bytes = at ? strlen(at) : 0;
+    finder->series_room = at ? finder->series_bytes + 1 : 0;
+    for (; at && *at && count < finder->wanted; at = end + (*end == '\n')) {
+        struct sample sample = {.rate = strtod(at, &end)};
+        sample.loss = strtod(end, &end);
+        if (*end != '\n')
+            break;
+        finder->samples[count++] = sample;
+    }
+    finder->count = count;
+    return TN_OK;
 }
 
 static tn_status run_begin(struct lr_finder *finder, const struct tn_run *run, struct tn_error *error)
@@ -79,7 +128,8 @@ static tn_status run_begin(struct lr_finder *finder, const struct tn_run *run, s
     finder->count = 0;
     finder->average = finder->lowest = 0;
     finder->done = 0;
-    return run->keep_weights(run, error);
+    finder->begun = !run->resumed;
+    return finder->begun ? run->keep_weights(run, error) : TN_OK;
 }
 
 static void set_rate(const struct lr_finder *finder, const struct tn_run *run)
@@ -179,6 +229,19 @@ static void suggest(const struct lr_finder *finder, const struct tn_run *run)
     run->say(run, TN_LOG_INFO, text);
 }
 
+/* A run that is interrupted shows what it has, and goes on with the test when it goes on. */
+static tn_status interrupted(struct lr_finder *finder, const struct tn_run *run, struct tn_error *error)
+{
+    tn_status status;
+    if (finder->done || !finder->samples)
+        return TN_OK;
+    smooth(finder);
+    status = write_curve(finder, error);
+    if (status == TN_OK)
+        suggest(finder, run);
+    return status;
+}
+
 /* Once, however it ends. */
 static tn_status finish(struct lr_finder *finder, const struct tn_run *run, struct tn_error *error)
 {
@@ -199,10 +262,14 @@ static tn_status batch_end(struct lr_finder *finder, const struct tn_run *run, s
 {
     double loss = run->batch_loss, keep = finder->smoothing, smoothed;
     const char *reason = NULL;
+    tn_status status;
     if (finder->done || !finder->samples)
         return TN_OK;
     if (isfinite(loss)) {
-        finder->samples[finder->count++] = (struct sample){run->learning_rate, loss, 0};
+        finder->samples[finder->count] = (struct sample){run->learning_rate, loss, 0};
+        status = note_sample(finder, &finder->samples[finder->count++], error);
+        if (status != TN_OK)
+            return status;
         finder->average = keep * finder->average + (1 - keep) * loss;
         smoothed = finder->average / (1 - pow(keep, (double)finder->count));
         if (finder->count == 1 || smoothed < finder->lowest)
@@ -226,6 +293,8 @@ static tn_status lr_finder_on(void *self, int32_t event, const struct tn_run *ru
     switch (event) {
     case TN_RUN_BEGIN:
         return run_begin(finder, run, error);
+    case TN_RUN_RESUME:
+        return run_resume(finder, run, error);
     case TN_BATCH_BEGIN:
         if (!finder->done && finder->count < finder->wanted)
             set_rate(finder, run);
@@ -233,18 +302,29 @@ static tn_status lr_finder_on(void *self, int32_t event, const struct tn_run *ru
     case TN_BATCH_END:
         return batch_end(finder, run, error);
     case TN_RUN_END:
-    case TN_INTERRUPT:
         return finish(finder, run, error);
+    case TN_INTERRUPT:
+        return interrupted(finder, run, error);
     default:
         return TN_OK;
     }
 }
+
+static const struct tn_state_field lr_finder_state[] = {
+    {"begun", TN_FIELD_INT32, 0, offsetof(struct lr_finder, begun)},
+    {"done", TN_FIELD_INT32, 0, offsetof(struct lr_finder, done)},
+    {"average", TN_FIELD_DOUBLE, 0, offsetof(struct lr_finder, average)},
+    {"lowest", TN_FIELD_DOUBLE, 0, offsetof(struct lr_finder, lowest)},
+    {"series", TN_FIELD_TEXT, 0, offsetof(struct lr_finder, series)},
+    {NULL, 0, 0, 0},
+};
 
 static const struct tn_callback lr_finder = {
     TN_TYPE_WITH(TN_CALLBACK, "lr_finder", struct lr_finder, lr_finder_options,
                  "try rising learning rates and suggest one; the weights stay as they were",
                  TN_CALLBACK_KEEPS_WEIGHTS | TN_CALLBACK_SETS_RATE, lr_finder_open, lr_finder_close),
     .on = lr_finder_on,
+    .state = lr_finder_state,
 };
 
 TN_PLUGIN("tenon.callbacks.lr_finder", "0.1.0", "Apache-2.0", &lr_finder.type);

@@ -20,6 +20,8 @@ struct model_checkpoint {
     int64_t batches_since; /* the last save, counted across epochs */
     struct monitor watch;
     struct kept kept;
+    char *files; /* the names of those, for the state; from host->allocate */
+    const struct tn_host *host;
 };
 
 static const struct tn_option model_checkpoint_options[] = {
@@ -59,7 +61,7 @@ static tn_status model_checkpoint_open(void *self, const struct tn_host *host, s
 {
     struct model_checkpoint *checkpoint = self;
     char *end = NULL;
-    (void)host;
+    checkpoint->host = host;
     if (checkpoint->path && checkpoint->filepath)
         return tn_fail(error, TN_INVALID, "path and filepath are the same option: give one of them");
     checkpoint->template_ = checkpoint->path ? checkpoint->path : checkpoint->filepath;
@@ -98,6 +100,16 @@ static tn_status make_path(const struct model_checkpoint *checkpoint, const stru
     return filename_fill(checkpoint->template_, run, checkpoint->every > 0, path + used, bytes - (size_t)used, error);
 }
 
+static void begin_watch(struct model_checkpoint *checkpoint)
+{
+    checkpoint->watch =
+        (struct monitor){.key = checkpoint->monitor, .mode = checkpoint->mode, .direction = TN_DIRECTION_UNKNOWN};
+    if (checkpoint->initial_value_threshold.count) {
+        checkpoint->watch.best = checkpoint->initial_value_threshold.items[0];
+        checkpoint->watch.has_best = 1;
+    }
+}
+
 static tn_status run_begin(struct model_checkpoint *checkpoint, const struct tn_run *run, struct tn_error *error)
 {
     char path[1024];
@@ -105,13 +117,10 @@ static tn_status run_begin(struct model_checkpoint *checkpoint, const struct tn_
     status = kept_begin(&checkpoint->kept, checkpoint->keep, error);
     if (status != TN_OK)
         return status;
+    checkpoint->host->release(checkpoint->files);
+    checkpoint->files = NULL;
     checkpoint->batches_since = 0;
-    checkpoint->watch =
-        (struct monitor){.key = checkpoint->monitor, .mode = checkpoint->mode, .direction = TN_DIRECTION_UNKNOWN};
-    if (checkpoint->initial_value_threshold.count) {
-        checkpoint->watch.best = checkpoint->initial_value_threshold.items[0];
-        checkpoint->watch.has_best = 1;
-    }
+    begin_watch(checkpoint);
     if (run->log_count == 0)
         return TN_OK;
     /* What can be wrong with the name or the watched value is said now and not after the first epoch. A value that
@@ -122,6 +131,22 @@ static tn_status run_begin(struct model_checkpoint *checkpoint, const struct tn_
             return status;
     }
     return make_path(checkpoint, run, path, sizeof path, error);
+}
+
+/* The best file of the state may have gone since, when a better one was written that is not in the state: the link
+ * points there, and goes to the next one that is written. (With save_best_only the link is at the last file.) */
+static tn_status run_resume(struct model_checkpoint *checkpoint, const struct tn_run *run, struct tn_error *error)
+{
+    struct kept *kept = &checkpoint->kept;
+    tn_status status = kept_recall(kept, run->directory, checkpoint->files, error);
+    int32_t anew = monitor_resume(&checkpoint->watch, run);
+    if (kept->best[0] && !checkpoint->save_best_only && access(kept->best, F_OK) != 0) {
+        kept->best[0] = '\0';
+        anew = 1;
+    }
+    if (anew)
+        begin_watch(checkpoint);
+    return status;
 }
 
 /* Decides whether to save, and says so. */
@@ -202,6 +227,8 @@ static tn_status written(struct model_checkpoint *checkpoint, const struct tn_ru
             status = run->save_weights(run, link, flags, error);
     }
     kept_add(kept, run, path);
+    if (status == TN_OK && (kept->limit || kept->best[0]))
+        status = kept_note(kept, checkpoint->host, run->directory, &checkpoint->files, error);
     return status;
 }
 
@@ -261,6 +288,8 @@ static tn_status model_checkpoint_on(void *self, int32_t event, const struct tn_
     switch (event) {
     case TN_RUN_BEGIN:
         return run_begin(checkpoint, run, error);
+    case TN_RUN_RESUME:
+        return run_resume(checkpoint, run, error);
     case TN_BATCH_END:
         if (checkpoint->every == 0 || ++checkpoint->batches_since < checkpoint->every)
             return TN_OK;
@@ -275,7 +304,10 @@ static tn_status model_checkpoint_on(void *self, int32_t event, const struct tn_
 
 static void model_checkpoint_close(void *self)
 {
-    kept_release(&((struct model_checkpoint *)self)->kept);
+    struct model_checkpoint *checkpoint = self;
+    kept_release(&checkpoint->kept);
+    checkpoint->host->release(checkpoint->files);
+    checkpoint->files = NULL;
 }
 
 static const char *model_checkpoint_weight_file(const void *self)
@@ -288,7 +320,9 @@ static const struct tn_state_field model_checkpoint_state[] = {
     {"has_best", TN_FIELD_INT32, 0, offsetof(struct model_checkpoint, watch.has_best)},
     {"direction", TN_FIELD_INT32, 0, offsetof(struct model_checkpoint, watch.direction)},
     {"warned", TN_FIELD_INT32, 0, offsetof(struct model_checkpoint, watch.warned)},
+    {"watched", TN_FIELD_INT64, 0, offsetof(struct model_checkpoint, watch.digest)},
     {"batches_since", TN_FIELD_INT64, 0, offsetof(struct model_checkpoint, batches_since)},
+    {"files", TN_FIELD_TEXT, 0, offsetof(struct model_checkpoint, files)},
     {NULL, 0, 0, 0},
 };
 

@@ -20,6 +20,7 @@ struct monitor {
     int32_t direction; /* enum tn_direction; unknown until monitor_settle() */
     int32_t has_best;  /* 0: nothing seen yet, so that any value is better */
     int32_t warned;    /* said once that the value is not logged */
+    int64_t digest;    /* of key and mode, for the state; 0 until monitor_settle() */
 };
 
 TN_UNUSED static const struct tn_log_value *monitor_find(const struct tn_run *run, const char *key)
@@ -43,6 +44,32 @@ TN_UNUSED static void monitor_list(const struct tn_run *run, char *text, size_t 
     }
 }
 
+TN_UNUSED static int64_t monitor_digest(const struct monitor *monitor)
+{
+    uint64_t digest = 14695981039346656037u; /* FNV-1a */
+    for (const char *at = monitor->key; *at; at++)
+        digest = (digest ^ (unsigned char)*at) * 1099511628211u;
+    digest = (digest ^ (unsigned)monitor->mode) * 1099511628211u;
+    return (int64_t)(digest >> 1 | 1); /* not 0 */
+}
+
+/* The fields of a state are back: it may be another value that is watched now, or the other way round, and then the
+ * best of before says nothing. Returns 1 then. */
+TN_UNUSED static int32_t monitor_resume(struct monitor *monitor, const struct tn_run *run)
+{
+    int64_t before = monitor->digest;
+    char text[512];
+    monitor->digest = monitor_digest(monitor);
+    if (before == 0 || before == monitor->digest)
+        return 0;
+    monitor->has_best = monitor->warned = 0;
+    monitor->direction = TN_DIRECTION_UNKNOWN;
+    (void)snprintf(text, sizeof text, "%.400s is watched in another way than before: the best so far begins anew",
+                   monitor->key);
+    run->say(run, TN_LOG_INFO, text);
+    return 1;
+}
+
 /* Decides which way is better: `mode`, else loss goes down, else what the metric behind the key says. The value without
  * "val_" tells it too, so that a run without validation gets a warning and not a failure. */
 TN_UNUSED static tn_status monitor_settle(struct monitor *monitor, const struct tn_run *run, struct tn_error *error)
@@ -50,6 +77,8 @@ TN_UNUSED static tn_status monitor_settle(struct monitor *monitor, const struct 
     const char *base = strncmp(monitor->key, "val_", 4) == 0 ? monitor->key + 4 : monitor->key;
     const struct tn_log_value *value;
     char known[512];
+    if (monitor->digest == 0)
+        monitor->digest = monitor_digest(monitor);
     if (monitor->direction != TN_DIRECTION_UNKNOWN)
         return TN_OK;
     if (monitor->mode != MODE_AUTO) {

@@ -94,11 +94,16 @@ static tn_status epoch_end(struct reduce_lr_on_plateau *plateau, const struct tn
 
 static tn_status reduce_lr_on_plateau_on(void *self, int32_t event, const struct tn_run *run, struct tn_error *error)
 {
+    struct reduce_lr_on_plateau *plateau = self;
     switch (event) {
     case TN_RUN_BEGIN:
-        return run_begin(self, run, error);
+        return run_begin(plateau, run, error);
+    case TN_RUN_RESUME:
+        if (monitor_resume(&plateau->watch, run))
+            plateau->wait = 0;
+        return TN_OK;
     case TN_EPOCH_END:
-        return epoch_end(self, run, error);
+        return epoch_end(plateau, run, error);
     default:
         return TN_OK;
     }
@@ -109,6 +114,7 @@ static const struct tn_state_field reduce_lr_on_plateau_state[] = {
     {"has_best", TN_FIELD_INT32, 0, offsetof(struct reduce_lr_on_plateau, watch.has_best)},
     {"direction", TN_FIELD_INT32, 0, offsetof(struct reduce_lr_on_plateau, watch.direction)},
     {"warned", TN_FIELD_INT32, 0, offsetof(struct reduce_lr_on_plateau, watch.warned)},
+    {"watched", TN_FIELD_INT64, 0, offsetof(struct reduce_lr_on_plateau, watch.digest)},
     {"wait", TN_FIELD_INT64, 0, offsetof(struct reduce_lr_on_plateau, wait)},
     {"cooling", TN_FIELD_INT64, 0, offsetof(struct reduce_lr_on_plateau, cooling)},
     {NULL, 0, 0, 0},

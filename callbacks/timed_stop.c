@@ -75,7 +75,7 @@ static tn_status timed_stop_on(void *self, int32_t event, const struct tn_run *r
     (void)error;
     switch (event) {
     case TN_RUN_BEGIN:
-        timed->begin = seconds_now();
+        timed->begin = timed->step_end = seconds_now(); /* a run that goes on begins inside of an epoch */
         timed->longest_step = timed->longest_tail = timed->tail_begin = 0;
         timed->asked = 0;
         break;

@@ -113,9 +113,10 @@ struct watch {
     void (*during)(void);
 };
 
-static void see_progress(void *context, const struct tn_progress *progress)
+static void see_progress(void *context, const struct tn_progress *progress, int32_t way, const char *text)
 {
     struct watch *watch = context;
+    (void)way, (void)text;
     if (progress->phase == 0 && ++watch->steps == watch->stop_after)
         watch->stop = 1;
     if (watch->during && watch->steps == 2 && progress->phase == 0)

@@ -261,6 +261,7 @@ static tn_status tensorboard_on(void *self, int32_t event, const struct tn_run *
     switch (event) {
     case TN_RUN_BEGIN:
         return run_begin(board, run, error);
+    case TN_RUN_RESUME: /* inside of an epoch: what was done of it before is no matter of this process */
     case TN_EPOCH_BEGIN:
         board->epoch_began = steady_seconds();
         board->epoch_step = run->step;

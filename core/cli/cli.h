@@ -106,7 +106,7 @@ struct tn_progress_line {
     char hint[560];                /* the last one shown */
 };
 /* For tn_train_request.progress; `context` is a tn_progress_line. */
-void tn_progress_show(void *context, const struct tn_progress *progress);
+void tn_progress_show(void *context, const struct tn_progress *progress, int32_t way, const char *text);
 /* A simple counter for eval and predict, on a terminal only. */
 void tn_progress_count(struct tn_progress_line *line, const char *what, uint64_t done, uint64_t all);
 /* A counter with pace and time left, since `started` (tn_seconds_now()): repainted, or a line every ten seconds. */

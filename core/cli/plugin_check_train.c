@@ -388,6 +388,15 @@ static tn_status fake_read(const struct tn_run *run, const struct tn_weights **w
     *weights = &all;
     return TN_OK;
 }
+static int32_t fake_asked(const struct tn_run *run)
+{
+    (void)run;
+    return 0;
+}
+static void fake_unsaved(const struct tn_run *run, const char *text)
+{
+    (void)run, (void)text;
+}
 static void fake_say(const struct tn_run *run, int32_t level, const char *text)
 {
     fake_of(run)->said++;
@@ -404,6 +413,36 @@ static void send(struct fake_run *fake, const struct tn_callback *type, void *se
     status = type->on(self, event, &fake->run, &error);
     if (!tn_check_status(fake->checker, "on()", status, &error))
         tn_check_remark(fake->checker, "on() with event %d in epoch %d fails: %s", event, fake->run.epoch, error.text);
+}
+
+/* `fake` stands where a phase has got to. */
+static void draw(struct fake_run *fake, const struct tn_callback *type, void *self, int32_t phase)
+{
+    struct tn_progress progress = {.size = sizeof progress,
+                                   .phase = phase,
+                                   .epoch = fake->run.epoch,
+                                   .epochs = 3,
+                                   .batch = phase == TN_PROGRESS_EPOCH_END ? 2 : fake->run.batch + 1,
+                                   .batches = 2,
+                                   .logs = fake->logs,
+                                   .log_count = 4,
+                                   .repaints = fake->run.epoch == 1};
+    char text[64];
+    int32_t way;
+    if (!type->progress)
+        return;
+    memset(text, 'x', sizeof text);
+    tn_check_step(fake->checker, "progress() in epoch %d", fake->run.epoch);
+    way = type->progress(self, &progress, text, sizeof text / 2);
+    if (way < TN_PROGRESS_OWN || way > TN_PROGRESS_LINE)
+        tn_check_fail(fake->checker, "progress() returns %d, which is no tn_progress_way", way);
+    else if (way >= TN_PROGRESS_PAINT && !memchr(text, 0, sizeof text / 2))
+        tn_check_fail(fake->checker, "progress() gives a text without an end");
+    for (size_t i = sizeof text / 2; i < sizeof text; i++)
+        if (text[i] != 'x') {
+            tn_check_fail(fake->checker, "progress() writes behind the text's room");
+            break;
+        }
 }
 
 /* A run of three epochs of two batches that ends with `last`; NaN as a loss in the second when `broken`. */
@@ -423,12 +462,14 @@ static void play(struct fake_run *fake, const struct tn_callback *type, void *se
                 fake->logs[i].value = broken && fake->run.epoch == 1 ? NAN : 1.0 / (1 + fake->run.epoch + (int)i);
             fake->run.batch_loss = fake->logs[0].value;
             send(fake, type, self, TN_BATCH_END, 2);
+            draw(fake, type, self, TN_PROGRESS_TRAINING);
         }
         if (logs == 4) {
             send(fake, type, self, TN_VALIDATION_BEGIN, 2);
             send(fake, type, self, TN_VALIDATION_END, 4);
         }
         send(fake, type, self, TN_EPOCH_END, logs);
+        draw(fake, type, self, TN_PROGRESS_EPOCH_END);
     }
     fake->run.epoch = 2;
     send(fake, type, self, last, logs);
@@ -475,7 +516,9 @@ void tn_check_callback(struct tn_checker *checker)
                                    .keep_weights = fake_keep,
                                    .restore_weights = fake_restore,
                                    .say = fake_say,
-                                   .read_weights = fake_read};
+                                   .read_weights = fake_read,
+                                   .asked_to_stop = fake_asked,
+                                   .unsaved = fake_unsaved};
         if (type->keeps_weights)
             (void)type->keeps_weights(instance->self);
         play(&fake, type, instance->self, ends[i], i == 2);

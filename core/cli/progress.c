@@ -36,21 +36,21 @@ static void add_counts(struct tn_text *text, const struct tn_progress *progress)
     char number[32], eta[48];
     uint64_t all = progress->batches ? progress->batches : 1;
     tn_text_format(text, "Epoch %d/%d", progress->epoch + 1, progress->epochs);
-    if (progress->phase == 2) {
+    if (progress->phase == TN_PROGRESS_EPOCH_END) {
         tn_text_format(text, "  %s", tn_say_seconds(eta, sizeof eta, progress->seconds));
     } else {
-        tn_text_format(text, "%s  %llu/%llu  %d%%", progress->phase == 1 ? "  validation" : "",
+        tn_text_format(text, "%s  %llu/%llu  %d%%", progress->phase == TN_PROGRESS_VALIDATION ? "  validation" : "",
                        (unsigned long long)progress->batch, (unsigned long long)progress->batches,
                        (int)(100 * progress->batch / all));
     }
     if (progress->images_per_second > 0)
         tn_text_format(text, "  %s img/s",
                        tn_say_count(number, sizeof number, (uint64_t)(progress->images_per_second + 0.5)));
-    if (progress->phase != 2)
+    if (progress->phase != TN_PROGRESS_EPOCH_END)
         tn_text_format(text, "  ETA %s", tn_say_seconds(eta, sizeof eta, progress->eta_seconds));
     /* Where the time goes; before the values, which a narrow terminal cuts. */
-    if (progress->wait_share >= 0.005 || (progress->phase == 2 && progress->images_per_second > 0))
-        tn_text_format(text, progress->phase == 2 ? "  waiting for input %d%%" : "  input %d%%",
+    if (progress->wait_share >= 0.005 || (progress->phase == TN_PROGRESS_EPOCH_END && progress->images_per_second > 0))
+        tn_text_format(text, progress->phase == TN_PROGRESS_EPOCH_END ? "  waiting for input %d%%" : "  input %d%%",
                        (int)(progress->wait_share * 100 + 0.5));
 }
 
@@ -72,25 +72,37 @@ static bool is_due(struct tn_progress_line *line, double now)
     return now - line->printed_at >= PLAIN_SECONDS;
 }
 
-void tn_progress_show(void *context, const struct tn_progress *progress)
+/* tenon's own line. */
+static void show_own(struct tn_progress_line *line, const struct tn_progress *progress)
 {
-    struct tn_progress_line *line = context;
-    double now = tn_seconds_now();
-    bool end = progress->phase == 2;
     struct tn_text text = {0};
-
-    if (line->console->quiet || (!is_due(line, now) && !end))
-        return;
     add_counts(&text, progress);
     tn_progress_logs(&text, progress->logs, progress->log_count);
-    if (!text.failed && line->console->paint && !end)
+    if (!text.failed && line->console->paint && progress->phase != TN_PROGRESS_EPOCH_END)
         tn_console_paint(line->console, text.data);
     else if (!text.failed)
         tn_console_say(line->console, TN_LOG_INFO, "%s", text.data);
-    line->painted_at = line->printed_at = now;
+    tn_text_release(&text);
+}
+
+void tn_progress_show(void *context, const struct tn_progress *progress, int32_t way, const char *text)
+{
+    struct tn_progress_line *line = context;
+    double now = tn_seconds_now();
+    bool end = progress->phase == TN_PROGRESS_EPOCH_END;
+
+    if (line->console->quiet)
+        return;
+    if (way == TN_PROGRESS_PAINT && line->console->paint)
+        tn_console_paint(line->console, text);
+    else if (way == TN_PROGRESS_LINE)
+        tn_console_say(line->console, TN_LOG_INFO, "%s", text);
+    else if (way == TN_PROGRESS_OWN_NOW || (way == TN_PROGRESS_OWN && (is_due(line, now) || end))) {
+        show_own(line, progress);
+        line->painted_at = line->printed_at = now;
+    }
     if (end)
         show_hint(line, progress);
-    tn_text_release(&text);
 }
 
 void tn_progress_count(struct tn_progress_line *line, const char *what, uint64_t done, uint64_t all)

@@ -6,7 +6,7 @@
 
 struct options {
     const char *weights, *resume, *plugin_path;
-    int32_t fresh, quiet;
+    int32_t fresh, quiet, verbose;
 };
 
 static const struct tn_option options[] = {
@@ -15,11 +15,12 @@ static const struct tn_option options[] = {
             "begin with the weights of this file, and with its optimizer state (see [weights])"),
     TN_PATH(struct options, resume, NULL, "go on with the run in this folder, not with that of the experiment's name"),
     TN_BOOL(struct options, quiet, 0, "print warnings and errors only"),
+    TN_BOOL(struct options, verbose, 0, "say at the end how much time each callback took"),
     TN_PLUGIN_PATH_OPTION(struct options),
     TN_END,
 };
 
-static const struct tn_command_letter letters[] = {{'w', "weights"}, {'q', "quiet"}, {0, NULL}};
+static const struct tn_command_letter letters[] = {{'w', "weights"}, {'q', "quiet"}, {'v', "verbose"}, {0, NULL}};
 
 /* What is about to run, in three lines. */
 static void say_begin(struct tn_console *console, const struct tn_experiment *experiment)
@@ -76,10 +77,12 @@ static int run(struct tn_arguments *arguments)
     int exit_status;
     struct tn_train_request request = {.fresh = chosen->fresh,
                                        .quiet = chosen->quiet,
+                                       .verbose = chosen->verbose,
                                        .weights = chosen->weights,
                                        .resume = chosen->resume,
                                        .stop = tn_signals_catch(),
                                        .progress = tn_progress_show,
+                                       .repaints = console->paint,
                                        .context = &line,
                                        .say = NULL};
 

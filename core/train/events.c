@@ -71,8 +71,12 @@ tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error)
     loop->batch_slots = tn_arena_take(arena, most * sizeof *loop->batch_slots);
     if (experiment->callback_count)
         loop->unsaved = tn_arena_take(arena, experiment->callback_count * sizeof *loop->unsaved);
+    if (experiment->callback_count && loop->request->verbose)
+        loop->cost = tn_arena_take(arena, experiment->callback_count * sizeof *loop->cost);
     if (arena->failed)
         return tn_fail(error, TN_NO_MEMORY, "no memory for the logs");
+    if (loop->cost)
+        memset(loop->cost, 0, experiment->callback_count * sizeof *loop->cost);
     if (loop->unsaved)
         memset(loop->unsaved, 0, experiment->callback_count * sizeof *loop->unsaved);
     loop->epoch_log_count = fill_logs(loop, loop->epoch_logs, loop->epoch_slots, experiment->validation != NULL);
@@ -217,9 +221,12 @@ tn_status tn_loop_tell(struct tn_loop *loop, int32_t event, struct tn_error *err
     struct tn_experiment *experiment = loop->experiment;
     for (uint32_t i = 0; i < experiment->callback_count; i++) {
         const struct tn_instance *instance = experiment->callbacks[i];
+        double begin = loop->cost ? tn_seconds_now() : 0;
         loop->telling = instance;
         tn_status status = ((const struct tn_callback *)instance->type)->on(instance->self, event, &loop->run, error);
         loop->telling = NULL;
+        if (loop->cost)
+            loop->cost[i] += tn_seconds_now() - begin;
         if (status != TN_OK) {
             status = tn_error_wrap(error, status, "[callback:%s]", instance->name);
             if (error && !error->file[0] && instance->file && status == TN_INVALID) {
@@ -230,4 +237,30 @@ tn_status tn_loop_tell(struct tn_loop *loop, int32_t event, struct tn_error *err
         }
     }
     return TN_OK;
+}
+
+void tn_loop_show(struct tn_loop *loop, const struct tn_progress *progress)
+{
+    const struct tn_instance *drawer = loop->experiment->own->drawer;
+    double begin = loop->cost && drawer ? tn_seconds_now() : 0;
+    int32_t way = TN_PROGRESS_OWN;
+    char text[1024] = "";
+    if (drawer && !loop->request->quiet)
+        way = ((const struct tn_callback *)drawer->type)->progress(drawer->self, progress, text, sizeof text);
+    for (uint32_t i = 0; loop->cost && drawer && i < loop->experiment->callback_count; i++)
+        if (loop->experiment->callbacks[i] == drawer)
+            loop->cost[i] += tn_seconds_now() - begin;
+    text[sizeof text - 1] = '\0';
+    loop->request->progress(loop->request->context, progress, way, text);
+}
+
+void tn_loop_say_cost(struct tn_loop *loop, double seconds)
+{
+    char text[400];
+    for (uint32_t i = 0; loop->cost && i < loop->experiment->callback_count; i++) {
+        const struct tn_instance *instance = loop->experiment->callbacks[i];
+        (void)snprintf(text, sizeof text, "[callback:%s] (%s) took %.4g s, %.3f %% of the run's %.4g s", instance->name,
+                       instance->type->name, loop->cost[i], seconds > 0 ? 100 * loop->cost[i] / seconds : 0, seconds);
+        tn_loop_say(loop, TN_LOG_INFO, text);
+    }
 }

@@ -89,6 +89,7 @@ static tn_status open_instances(struct tn_setup *setup)
     }
     TN_TRY(status, tn_setup_device(setup), out);
     tn_setup_check_fit(setup);
+    tn_setup_save_rule(setup);
 out:
     return status;
 }

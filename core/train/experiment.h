@@ -104,21 +104,15 @@ bool tn_data_has_key(const char *key);
 void tn_experiment_advise(const struct tn_experiment *experiment, int32_t stage, char *text, size_t bytes);
 
 /* ---- train.c ---- */
-struct tn_progress { /* what the CLI draws; all of it read only */
-    int32_t epoch, epochs;
-    uint64_t batch, batches;
-    double images_per_second, seconds, eta_seconds, wait_share; /* share of the epoch's time spent waiting for data */
-    const struct tn_log_value *logs;
-    uint32_t log_count;
-    int32_t phase;    /* 0 training, 1 validation, 2 end of epoch */
-    const char *hint; /* what limits and what to do, or NULL */
-};
 struct tn_train_request {
     int32_t fresh, quiet;
+    int32_t verbose;        /* 1: say at the end what each callback has cost */
     const char *weights;    /* initial ones, or NULL */
     const char *resume;     /* a run directory to go on in, whatever the experiment is called; NULL = its own */
     volatile int32_t *stop; /* set by a signal handler: 1 = end in order */
-    void (*progress)(void *context, const struct tn_progress *progress);
+    /* `way`, `text`: what the callback that draws the line says, else TN_PROGRESS_OWN. */
+    void (*progress)(void *context, const struct tn_progress *progress, int32_t way, const char *text);
+    int32_t repaints; /* for tn_progress */
     void (*say)(void *context, int32_t level, const char *text);
     void *context;
 };

@@ -107,6 +107,19 @@ static void check_rate(struct tn_setup *setup, const struct tn_instance *callbac
                        callback->name, callback->type->name, schedule->line);
 }
 
+static void choose_drawer(struct tn_setup *setup, const struct tn_instance *callback)
+{
+    struct tn_experiment_own *own = setup->experiment->own;
+    if (!((const struct tn_callback *)callback->type)->progress)
+        return;
+    if (own->drawer)
+        tn_problem_add(setup->problems, callback->file, callback->line,
+                       "[callback:%s]: [callback:%s] draws the progress line already (line %u)", callback->name,
+                       own->drawer->name, own->drawer->line);
+    else
+        own->drawer = callback;
+}
+
 void tn_setup_check_fit(struct tn_setup *setup)
 {
     const struct tn_experiment *experiment = setup->experiment;
@@ -128,6 +141,7 @@ void tn_setup_check_fit(struct tn_setup *setup)
         const struct tn_callback *type = (const struct tn_callback *)callback->type;
         check_weight_file(setup, callback);
         check_rate(setup, callback);
+        choose_drawer(setup, callback);
         if (!(type->type.flags & TN_CALLBACK_KEEPS_WEIGHTS) ||
             (type->keeps_weights && !type->keeps_weights(callback->self)))
             continue;

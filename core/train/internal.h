@@ -41,10 +41,11 @@ struct tn_experiment_own {
     size_t picture_count, picture_capacity;
     struct tn_instance *formats[TN_MAX_FORMATS];
     uint32_t format_count;
-    struct tn_weights *weights; /* host copy through which files are written; made once */
-    struct tn_weights *whole;   /* the same with the optimizer's slots, made when a file holds them */
-    bool keeps_optimizer;       /* a callback's file may */
-    const char *described_file; /* of a callback, in a format that needs Keras' words for all layers; or NULL */
+    struct tn_weights *weights;       /* host copy through which files are written; made once */
+    struct tn_weights *whole;         /* the same with the optimizer's slots, made when a file holds them */
+    const struct tn_instance *drawer; /* the callback that draws the progress line, or NULL */
+    bool keeps_optimizer;             /* a callback's file may */
+    const char *described_file;       /* of a callback, in a format that needs Keras' words for all layers; or NULL */
     char optimizer_config[2048];
     int32_t input_type; /* of the network: enum tn_pixel_type */
     int32_t batch;      /* planned */
@@ -159,6 +160,8 @@ struct tn_save_rule {
 };
 /* "auto", "no", "epoch", "500 batches", "5min". */
 tn_status tn_save_rule_parse(const char *text, struct tn_save_rule *rule, struct tn_error *error);
+/* Takes what a callback says of it into the experiment's options; that two say different things is a problem. */
+void tn_setup_save_rule(struct tn_setup *setup);
 
 /* ---- the loop: train.c, events.c and initial.c ---- */
 struct tn_state_keeper;
@@ -207,6 +210,7 @@ struct tn_loop {
     struct tn_state_line line;
     uint64_t resumed_from;             /* generation, 0 = the run has begun */
     void *resumed_state;               /* until the callbacks have it */
+    double *cost;                      /* seconds, of each callback; NULL = nobody asks */
     char (*unsaved)[512];              /* of each callback: what it could not save; "" = all is saved */
     const struct tn_instance *telling; /* the callback that is being told */
     bool ending;                       /* what is saved now is saved behind the last step */
@@ -218,6 +222,10 @@ void tn_loop_set_logs(struct tn_loop *loop, bool epoch_end);
 tn_status tn_loop_tell(struct tn_loop *loop, int32_t event, struct tn_error *error);
 void tn_loop_say(struct tn_loop *loop, int32_t level, const char *text);
 void tn_loop_bind_run(struct tn_loop *loop);
+/* Asks the callback that draws the progress line, and hands on what it says. */
+void tn_loop_show(struct tn_loop *loop, const struct tn_progress *progress);
+/* Says what each callback has cost, of a run of so many seconds; nothing unless that was asked for. */
+void tn_loop_say_cost(struct tn_loop *loop, double seconds);
 /* What a callback could not save; NULL = nothing. */
 const char *tn_loop_unsaved(const struct tn_loop *loop);
 /* Loads the weights of the file that was asked for, if any; says what came. */

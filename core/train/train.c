@@ -41,6 +41,7 @@ static void show(struct tn_loop *loop, int32_t phase, uint64_t batch, uint64_t b
     double now = tn_seconds_now(), in_phase = now - loop->phase_begin;
     double training = phase == 0 ? in_phase : loop->training_seconds;
     struct tn_progress progress = {
+        .size = sizeof progress,
         .epoch = loop->run.epoch,
         .epochs = loop->run.epochs,
         .batch = batch,
@@ -52,10 +53,11 @@ static void show(struct tn_loop *loop, int32_t phase, uint64_t batch, uint64_t b
         .logs = loop->run.logs,
         .log_count = loop->run.log_count,
         .phase = phase,
+        .repaints = loop->request->repaints,
         .hint = phase == 2 ? find_hint(loop, training) : NULL,
     };
     if (loop->request->progress)
-        loop->request->progress(loop->request->context, &progress);
+        tn_loop_show(loop, &progress);
 }
 
 /* ---- one step ---- */
@@ -389,9 +391,11 @@ tn_status tn_experiment_train(struct tn_experiment *experiment, const struct tn_
 {
     struct tn_loop loop = {.experiment = experiment, .request = request, .result = result, .directory = {.lock = -1}};
     uint64_t before = tn_memory_resident(), peak;
+    double began;
     tn_status status;
     *result = (struct tn_train_result){.best_value = NAN, .planned_bytes = tn_experiment_planned_bytes(experiment)};
     status = begin(&loop, error);
+    began = tn_seconds_now();
     if (status == TN_OK) {
         status = tn_loop_tell(&loop, TN_RUN_BEGIN, error);
         if (status == TN_OK)
@@ -403,6 +407,7 @@ tn_status tn_experiment_train(struct tn_experiment *experiment, const struct tn_
                 break; /* `epoch` stays that of the last one */
         }
         status = end_run(&loop, status, error);
+        tn_loop_say_cost(&loop, tn_seconds_now() - began);
     }
     peak = tn_memory_peak();
     result->grown_bytes = peak > before ? peak - before : 0;

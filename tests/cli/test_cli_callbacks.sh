@@ -124,4 +124,72 @@ run check keep.ini callback:checkpoint.path=model.h5
 expect 2
 says "link_best: model.h5 is always the same file"
 
+# ---- backup_and_restore: the run's own saving, under Keras' name ----
+experiment backup '[callback:backup]' 'type = backup_and_restore' 'save_freq = 7'
+run train backup.ini
+expect 0
+check "at the beginning, after 7 and 14 batches, at the end" [ -s runs/backup/state/00000004.tns -a ! -e runs/backup/state/00000005.tns ]
+run check runs/backup/config.ini
+expect 0
+run check backup.ini experiment.save_every='7 batches'
+expect 0
+run check backup.ini experiment.save_every=epoch
+expect 2
+says "[callback:backup]: save_every is 7 batches here, and epoch in [experiment]: leave out one of them"
+run check backup.ini callback:backup.save_freq=7.5
+expect 2
+says "neither \`epoch\` nor a number of batches"
+run check backup.ini callback:backup.save_every=5min
+expect 2
+says "save_every and save_freq say the same thing"
+run check backup.ini callback:backup.backup_dir=/tmp/backup
+expect 2
+says "the state is in state/ of the run directory"
+experiment backup2 '[callback:backup]' 'type = backup_and_restore' '[callback:again]' 'type = backup_and_restore'
+run check backup2.ini
+expect 0
+run check backup2.ini experiment.save_every=no
+expect 2
+says "[callback:again]: it saves the run's state, and save_every is no in [experiment]: leave out one of them"
+run check backup2.ini callback:backup.save_every=epoch callback:again.save_every='2 batches'
+expect 2
+says "[callback:again]: save_every is 2 batches here, and epoch in [callback:backup]: leave out one of them"
+run check backup2.ini callback:backup.save_every=often
+expect 2
+says "[callback:backup]: save_every: \`often\` is none of auto"
+
+# ---- progress: the line; and what callbacks cost ----
+experiment progress '[callback:line]' 'type = progress'
+run train progress.ini experiment.epochs=2 -v
+expect 0
+says "Epoch 2/2  "
+says " img/s  "
+says "[callback:line] (progress) took "
+says "[callback:log] (csv_logger) took "
+run train progress.ini experiment.epochs=2 --fresh callback:line.style=epochs
+silent_about "(csv_logger) took"
+check "two lines" [ "$(grep -c '^Epoch ./2  .*val_loss' out)" -eq 2 ]
+run train progress.ini experiment.epochs=2 --fresh callback:line.style=bar
+says "Epoch 1/2 15/15 [==============================] - "
+says "s/step - accuracy: "
+check "no line inside of an epoch" [ "$(grep -c '^Epoch' out)" -eq 2 ]
+run train progress.ini --fresh callback:line.style=bar callback:line.every=0.000001s
+says "Epoch 1/1 7/15 [==============>...............] - ETA: 0s - accuracy: "
+says "Epoch 1/1 validation "
+run train progress.ini --fresh callback:line.style=line callback:line.every=0.000001s
+says "Epoch 1/1  7/15  46%"
+run train progress.ini --fresh callback:line.style=none
+silent_about "Epoch"
+run train progress.ini --fresh callback:line.style=bar callback:line.every=0.000001s --quiet
+silent_about "Epoch"
+# On a terminal the bar is painted over, and an epoch leaves one line.
+if script -qc true /dev/null >/dev/null 2>&1; then
+    script -qc "$tenon train progress.ini --fresh callback:line.style=bar callback:line.every=0.000001s" /dev/null >both </dev/null
+    check "painted" grep -q "$(printf '\rEpoch 1/1 7/15 \\[=')" both
+fi
+experiment progress2 '[callback:line]' 'type = progress' '[callback:more]' 'type = progress'
+run check progress2.ini
+expect 2
+says "[callback:more]: [callback:line] draws the progress line already"
+
 finish

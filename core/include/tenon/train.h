@@ -202,6 +202,30 @@ struct tn_state_field {
     uint64_t offset;
 };
 
+/* How far a run is, for what draws the progress line; valid during the call. */
+struct tn_progress {
+    uint32_t size;
+    int32_t phase; /* enum tn_progress_phase */
+    int32_t epoch, epochs;
+    uint64_t batch, batches; /* done, and all of this phase */
+    /* wait_share: share of the epoch's time spent waiting for data; eta_seconds: to the end of the phase */
+    double images_per_second, seconds, eta_seconds, wait_share;
+    const struct tn_log_value *logs;
+    uint32_t log_count;
+    int32_t repaints; /* 1: a line can be painted over; 0: a file, say, where every line stays */
+    const char *hint; /* what limits and what to do, or NULL; shown in any case */
+};
+
+enum tn_progress_phase { TN_PROGRESS_TRAINING = 0, TN_PROGRESS_VALIDATION = 1, TN_PROGRESS_EPOCH_END = 2 };
+
+enum tn_progress_way {
+    TN_PROGRESS_OWN = 0,     /* tenon's own line, when it is time for one */
+    TN_PROGRESS_OWN_NOW = 1, /* the same at once */
+    TN_PROGRESS_NOTHING = 2,
+    TN_PROGRESS_PAINT = 3, /* `text` over what was painted before; nothing where no line can be painted over */
+    TN_PROGRESS_LINE = 4,  /* `text` as a line that stays */
+};
+
 struct tn_callback {
     struct tn_type type; /* flags: TN_CALLBACK_… */
     /* A failure of a callback ends the run with its text; nothing else of the run is touched.  [step] */
@@ -214,6 +238,12 @@ struct tn_callback {
     /* What is saved with the run's state and given back when the run goes on, by name; NULL = nothing. The core reads
      * the numbers after the callbacks of a step, and writes them between RUN_BEGIN and RUN_RESUME. */
     const struct tn_state_field *state;
+    /* Of a type that says when the run's state is saved, in the words of [experiment] save_every; the core does the
+     * saving. The result NULL leaves that to [experiment], where it cannot be `no` then.  [setup] */
+    const char *(*save_every)(const void *self);
+    /* Of a type that draws the progress line, of which a run has one at most: asked after each batch and at the end of
+     * an epoch, unless the user wants none. Returns enum tn_progress_way; `text` has text_bytes of room.  [step] */
+    int32_t (*progress)(void *self, const struct tn_progress *progress, char *text, uint64_t text_bytes);
 };
 
 #define TN_SIZE_OF_TN_OPTIMIZER sizeof(struct tn_optimizer)
