@@ -191,8 +191,43 @@ void tn_loop_say(struct tn_loop *loop, int32_t level, const char *text)
         tn_log(level, "%s", text);
 }
 
+static void bind_seen(struct tn_loop *loop)
+{
+    const struct tn_experiment *experiment = loop->experiment;
+    const struct tn_size *size = &experiment->data.target_size;
+    loop->seen = (struct tn_seen_batch){
+        .size = sizeof loop->seen,
+        .height = size->height,
+        .width = size->width,
+        .channels = tn_color_channels(experiment->data.color_mode),
+        .class_mode = experiment->data.class_mode,
+        .prediction_count = loop->validation.classes,
+        .target_count = tn_experiment_target_count(experiment),
+        .class_count = experiment->class_count,
+        .class_names = experiment->classes,
+    };
+}
+
+tn_status tn_loop_tell_seen(struct tn_loop *loop, const struct tn_batch *batch, struct tn_error *error)
+{
+    struct tn_seen_batch *seen = &loop->seen;
+    tn_status status;
+    seen->count = batch->count;
+    seen->pixel_type = batch->pixel_type;
+    seen->images = batch->images;
+    seen->targets = batch->targets;
+    seen->weights = batch->weights;
+    seen->samples = batch->samples;
+    seen->predictions = loop->validation.predictions;
+    seen->losses = loop->validation.losses;
+    status = tn_loop_tell(loop, TN_VALIDATION_BATCH_END, error);
+    bind_seen(loop); /* the batch is gone */
+    return status;
+}
+
 void tn_loop_bind_run(struct tn_loop *loop)
 {
+    bind_seen(loop);
     loop->run = (struct tn_run){
         .size = sizeof loop->run,
         .epochs = (int32_t)loop->experiment->options.epochs,
@@ -213,6 +248,7 @@ void tn_loop_bind_run(struct tn_loop *loop)
         .read_weights = run_read_weights,
         .asked_to_stop = run_asked_to_stop,
         .unsaved = run_unsaved,
+        .seen = loop->experiment->validation ? &loop->seen : NULL,
     };
 }
 
@@ -221,6 +257,8 @@ tn_status tn_loop_tell(struct tn_loop *loop, int32_t event, struct tn_error *err
     struct tn_experiment *experiment = loop->experiment;
     for (uint32_t i = 0; i < experiment->callback_count; i++) {
         const struct tn_instance *instance = experiment->callbacks[i];
+        if (event == TN_VALIDATION_BATCH_END && !(instance->type->flags & TN_CALLBACK_SEES_VALIDATION))
+            continue;
         double begin = loop->cost ? tn_seconds_now() : 0;
         loop->telling = instance;
         tn_status status = ((const struct tn_callback *)instance->type)->on(instance->self, event, &loop->run, error);

@@ -187,6 +187,7 @@ struct tn_loop {
     struct tn_run_directory directory;
     struct tn_meters train, validation;
     struct tn_run run; /* what callbacks see */
+    struct tn_seen_batch seen;
     /* all values of an epoch, and those known after a batch; both sorted by name as Keras does */
     struct tn_log_value *epoch_logs, *batch_logs;
     struct tn_log_slot *epoch_slots, *batch_slots;
@@ -226,6 +227,8 @@ void tn_loop_bind_run(struct tn_loop *loop);
 void tn_loop_show(struct tn_loop *loop, const struct tn_progress *progress);
 /* Says what each callback has cost, of a run of so many seconds; nothing unless that was asked for. */
 void tn_loop_say_cost(struct tn_loop *loop, double seconds);
+/* Tells a batch of validation, whose results stand in the meters, to the callbacks that want it. */
+tn_status tn_loop_tell_seen(struct tn_loop *loop, const struct tn_batch *batch, struct tn_error *error);
 /* What a callback could not save; NULL = nothing. */
 const char *tn_loop_unsaved(const struct tn_loop *loop);
 /* Loads the weights of the file that was asked for, if any; says what came. */

@@ -186,6 +186,7 @@ static tn_status validate(struct tn_loop *loop, struct tn_error *error)
                                 batch->weights, meters->losses, meters->predictions, error),
                end);
         tn_meters_add(meters, batch);
+        TN_TRY(status, tn_loop_tell_seen(loop, batch, error), end);
         show(loop, 1, batch->number + 1, batches);
     }
 end:

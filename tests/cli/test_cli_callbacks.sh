@@ -192,4 +192,30 @@ run check progress2.ini
 expect 2
 says "[callback:more]: [callback:line] draws the progress line already"
 
+# ---- sample_images: a sheet after every second epoch ----
+experiment samples '[callback:samples]' 'type = sample_images' 'count = 4' 'every = 2'
+run train samples.ini experiment.epochs=5
+expect 0
+check "sheets" [ "$(echo runs/samples/samples/*)" = "runs/samples/samples/epoch_002.png runs/samples/samples/epoch_004.png" ]
+check "of 2 x 2 pictures, each 112 x 112 and three lines" [ "$(od -An -j16 -N8 -tx1 runs/samples/samples/epoch_004.png | tr -d ' ')" = 000000f800000142 ]
+experiment confident '[callback:samples]' 'type = sample_images' 'by = confidence'
+run train confident.ini
+expect 0
+
+# A sheet that cannot be written ends no run.
+mkdir -p runs/blocked
+: >runs/blocked/samples
+experiment blocked '[callback:samples]' 'type = sample_images'
+run train blocked.ini experiment.epochs=2
+expect 0
+says "sample_images: cannot write"
+says "training goes on without it"
+
+# It needs a validation.
+experiment unseen '[callback:samples]' 'type = sample_images'
+sed -i '/^\[source:validation\]/,/^$/d' unseen.ini
+run train unseen.ini
+expect 2
+says "there is no validation whose mistakes could be shown"
+
 finish

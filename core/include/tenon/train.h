@@ -134,6 +134,26 @@ enum tn_event {
     TN_INTERRUPT = 9, /* a signal asked to stop; RUN_END does not follow */
     TN_RUN_ERROR = 10,
     TN_RUN_RESUME = 11, /* a run goes on: RUN_BEGIN was told with `resumed`, and the fields of `state` are back */
+    TN_VALIDATION_BATCH_END = 12, /* only told with TN_CALLBACK_SEES_VALIDATION; `seen` of the run holds the batch */
+};
+
+/* A batch of validation after the forward pass. What it points to is valid during the call; before the first batch
+ * only its sizes and class names are known, and count is 0. */
+struct tn_seen_batch {
+    uint32_t size;
+    int32_t count, height, width, channels;
+    int32_t pixel_type;       /* enum tn_pixel_type */
+    int32_t class_mode;       /* of [data] */
+    int32_t prediction_count; /* numbers of one prediction */
+    int32_t target_count;     /* numbers of one target */
+    uint32_t class_count;
+    const char *const *class_names; /* [class_count] */
+    const void *images;             /* [count, height, width, channels], as the network gets them */
+    const float *targets;           /* [count, target_count] or NULL */
+    const float *predictions;       /* [count, prediction_count] */
+    const float *losses;            /* [count], times the sample's weight */
+    const float *weights;           /* [count]; 0: stands in for a sample that could not be read; NULL = all 1 */
+    const uint64_t *samples;        /* [count] index in the source */
 };
 
 struct tn_log_value {
@@ -181,6 +201,8 @@ struct tn_run {
     /* Something that this callback was to save is not saved: the run goes on, and ends with status 1 and this text.
      * NULL takes it back: by now it is. */
     void (*unsaved)(const struct tn_run *run, const char *text);
+    /* NULL without validation. */
+    const struct tn_seen_batch *seen;
 };
 
 enum {
@@ -189,6 +211,8 @@ enum {
     TN_CALLBACK_SETS_RATE = 2u,
     /* Its stop() only ends this process in order: the run is not finished, and the same command goes on with it. */
     TN_CALLBACK_PAUSES = 4u,
+    /* Wants TN_VALIDATION_BATCH_END. */
+    TN_CALLBACK_SEES_VALIDATION = 8u,
 };
 
 /* A number of a callback's instance that a continued run needs: what it counted, what was best so far. Or a text: a

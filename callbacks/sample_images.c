@@ -1,0 +1,340 @@
+/* sample_images: the pictures of the validation that the network got most wrong, on a sheet samples/epoch_003.png in
+ * the run directory, with what they are and what was said of them. Only the worst ones are kept while the batches pass
+ * by; their memory is taken before the first step.
+ */
+#include <errno.h>
+#include <math.h>
+#include <png.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "font.h"
+#include "tenon/option.h"
+#include "tenon/plugin.h"
+#include "tenon/train.h"
+
+enum { BY_LOSS, BY_CONFIDENCE };
+enum { GAP = 8, LINES = 3, LINE_HEIGHT = 11, LEAST_SIDE = 112, MOST_SIDE = 256, LETTER = FONT_WIDTH + 1, TEXT = 48 };
+
+struct kept {
+    double rank, loss, confidence;
+    uint64_t sample;
+    int32_t truth, said; /* classes; -1 = the labels are none */
+    uint8_t *pixels;     /* [height, width, 3] of the sheet */
+};
+
+struct sample_images {
+    int64_t count, every;
+    int32_t by;
+    /* state */
+    struct kept *kept;
+    uint8_t *pixels;
+    int64_t used;
+    int32_t height, width; /* of a kept picture */
+    int32_t shrink, grow;  /* how the sheet's pixels come from those of the batch */
+    int32_t failed;
+};
+
+static const struct tn_option sample_images_options[] = {
+    TN_INT(struct sample_images, count, 25, 1, 400, "pictures on a sheet"),
+    TN_INT(struct sample_images, every, 1, 1, 1e6, "a sheet after each of so many epochs"),
+    TN_ENUM(struct sample_images, by, BY_LOSS, "loss|confidence",
+            "which are the worst: those of the highest loss, or those wrong with the highest probability"),
+    TN_END,
+};
+
+static void sample_images_close(void *self)
+{
+    struct sample_images *samples = self;
+    free(samples->kept);
+    free(samples->pixels);
+    samples->kept = NULL;
+    samples->pixels = NULL;
+}
+
+static tn_status run_begin(struct sample_images *samples, const struct tn_run *run, struct tn_error *error)
+{
+    const struct tn_seen_batch *seen;
+    int32_t longest;
+    size_t bytes;
+    if (run->size < offsetof(struct tn_run, seen) + sizeof run->seen)
+        return tn_fail(error, TN_UNSUPPORTED, "this tenon does not show the batches of the validation");
+    seen = run->seen;
+    if (!seen)
+        return tn_fail(error, TN_INVALID,
+                       "there is no validation whose mistakes could be shown: add "
+                       "[source:validation], or validation_split to [data]");
+    longest = seen->height > seen->width ? seen->height : seen->width;
+    samples->shrink = (longest + MOST_SIDE - 1) / MOST_SIDE;
+    samples->height = seen->height / samples->shrink > 0 ? seen->height / samples->shrink : 1;
+    samples->width = seen->width / samples->shrink > 0 ? seen->width / samples->shrink : 1;
+    samples->grow = samples->width < LEAST_SIDE ? (LEAST_SIDE + samples->width - 1) / samples->width : 1;
+    if (samples->grow * samples->height > 2 * MOST_SIDE)
+        samples->grow = 1;
+    bytes = (size_t)samples->height * (size_t)samples->width * 3;
+    sample_images_close(samples);
+    samples->kept = calloc((size_t)samples->count, sizeof *samples->kept);
+    samples->pixels = calloc((size_t)samples->count, bytes);
+    if (!samples->kept || !samples->pixels)
+        return tn_fail(error, TN_NO_MEMORY, "no memory for %lld pictures of %d x %d", (long long)samples->count,
+                       samples->width, samples->height);
+    for (int64_t i = 0; i < samples->count; i++)
+        samples->kept[i].pixels = samples->pixels + (size_t)i * bytes;
+    return TN_OK;
+}
+
+/* ---- which ones ---- */
+
+static int32_t highest(const float *values, int32_t count)
+{
+    int32_t best = 0;
+    for (int32_t i = 1; i < count; i++)
+        if (values[i] > values[best])
+            best = i;
+    return best;
+}
+
+static void judge(const struct tn_seen_batch *seen, int32_t i, struct kept *found)
+{
+    const float *prediction = seen->predictions + (size_t)i * (size_t)seen->prediction_count;
+    const float *target = seen->targets ? seen->targets + (size_t)i * (size_t)seen->target_count : NULL;
+    double weight = seen->weights ? seen->weights[i] : 1;
+    found->loss = seen->losses[i] / weight;
+    found->sample = seen->samples[i];
+    found->truth = found->said = -1;
+    found->confidence = 0;
+    if (!target || (seen->class_mode != TN_CLASS_CATEGORICAL && seen->class_mode != TN_CLASS_BINARY &&
+                    seen->class_mode != TN_CLASS_SPARSE))
+        return;
+    found->truth = seen->class_mode == TN_CLASS_CATEGORICAL ? highest(target, seen->target_count) : (int32_t)*target;
+    if (seen->prediction_count == 1) {
+        found->said = *prediction > 0.5F;
+        found->confidence = found->said ? *prediction : 1 - *prediction;
+    } else {
+        found->said = highest(prediction, seen->prediction_count);
+        found->confidence = prediction[found->said];
+    }
+}
+
+/* 0..255 as they are; what was rescaled is stretched from its own least to its own most. */
+static void copy_pixels(const struct sample_images *samples, const struct tn_seen_batch *seen, int32_t i,
+                        uint8_t *pixels)
+{
+    size_t each = (size_t)seen->height * (size_t)seen->width * (size_t)seen->channels, first = (size_t)i * each;
+    const float *floats = seen->images;
+    const uint8_t *bytes = seen->images;
+    double least = 0, most = 255;
+    if (seen->pixel_type == TN_PIXEL_F32) {
+        double low = INFINITY, high = -INFINITY;
+        for (size_t k = first; k < first + each; k++) {
+            low = fmin(low, floats[k]);
+            high = fmax(high, floats[k]);
+        }
+        if (low < 0 || high <= 1) {
+            least = low < 0 ? low : 0;
+            most = low < 0 ? high : 1;
+        }
+    }
+    for (int32_t y = 0; y < samples->height; y++)
+        for (int32_t x = 0; x < samples->width; x++)
+            for (int32_t c = 0; c < 3; c++) {
+                size_t at = first +
+                            ((size_t)(y * samples->shrink) * (size_t)seen->width + (size_t)(x * samples->shrink)) *
+                                (size_t)seen->channels +
+                            (size_t)(c < seen->channels ? c : 0);
+                double value = seen->pixel_type == TN_PIXEL_F32 ? floats[at] : bytes[at];
+                value = most > least ? (value - least) * 255 / (most - least) : 0;
+                *pixels++ = value > 0 ? (uint8_t)(fmin(value, 255) + 0.5) : 0; /* not a number: black */
+            }
+}
+
+static struct kept *least_of(struct sample_images *samples)
+{
+    struct kept *least = samples->kept;
+    for (int64_t i = 1; i < samples->used; i++)
+        if (samples->kept[i].rank < least->rank)
+            least = &samples->kept[i];
+    return least;
+}
+
+static void see(struct sample_images *samples, const struct tn_seen_batch *seen)
+{
+    for (int32_t i = 0; i < seen->count; i++) {
+        struct kept found, *place;
+        uint8_t *pixels;
+        int64_t fresh = samples->used < samples->count ? samples->used : -1;
+        if (seen->weights && !(seen->weights[i] > 0))
+            continue;
+        judge(seen, i, &found);
+        if (samples->by == BY_CONFIDENCE && found.truth == found.said)
+            continue;
+        found.rank = samples->by == BY_CONFIDENCE ? found.confidence : found.loss;
+        if (!(found.rank <= INFINITY)) /* no number is the worst of all */
+            found.rank = INFINITY;
+        place = fresh >= 0 ? &samples->kept[samples->used++] : least_of(samples);
+        if (fresh < 0 && place->rank >= found.rank)
+            continue;
+        pixels = place->pixels;
+        *place = found;
+        place->pixels = pixels;
+        copy_pixels(samples, seen, i, pixels);
+    }
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct kept *left = a, *right = b;
+    if (left->rank != right->rank)
+        return left->rank > right->rank ? -1 : 1;
+    return (left->sample > right->sample) - (left->sample < right->sample);
+}
+
+/* ---- the sheet ---- */
+
+struct sheet {
+    uint8_t *pixels;
+    int32_t width, height;
+};
+
+static void draw_text(const struct sheet *sheet, int32_t left, int32_t top, int32_t room, const char *text,
+                      const uint8_t *color)
+{
+    for (; *text && room >= FONT_WIDTH; text++, left += LETTER, room -= LETTER) {
+        unsigned char letter = (unsigned char)*text;
+        const uint8_t *columns;
+        if ((letter & 0xC0) == 0x80) { /* goes on with a letter beyond ASCII */
+            left -= LETTER;
+            room += LETTER;
+            continue;
+        }
+        columns = font_columns[(letter < FONT_FIRST || letter > FONT_LAST ? '?' : letter) - FONT_FIRST];
+        for (int32_t x = 0; x < FONT_WIDTH; x++)
+            for (int32_t y = 0; y < FONT_HEIGHT; y++)
+                if (columns[x] >> y & 1)
+                    memcpy(sheet->pixels + ((size_t)(top + y) * (size_t)sheet->width + (size_t)(left + x)) * 3, color,
+                           3);
+    }
+}
+
+static void class_text(const struct tn_seen_batch *seen, int32_t number, char *text)
+{
+    if (number >= 0 && (uint32_t)number < seen->class_count)
+        (void)snprintf(text, TEXT, "%.40s", seen->class_names[number]);
+    else
+        (void)snprintf(text, TEXT, "class %d", number);
+}
+
+static void draw_one(const struct sample_images *samples, const struct sheet *sheet, const struct tn_seen_batch *seen,
+                     const struct kept *kept, int32_t left, int32_t top)
+{
+    static const uint8_t black[3] = {32, 32, 32}, gray[3] = {120, 120, 120}, red[3] = {190, 30, 30},
+                         green[3] = {20, 120, 50};
+    int32_t grow = samples->grow, height = samples->height * grow, width = samples->width * grow;
+    int32_t room = width > LEAST_SIDE ? width : LEAST_SIDE;
+    char line[2 * TEXT], name[TEXT];
+    for (int32_t y = 0; y < height; y++)
+        for (int32_t x = 0; x < width; x++)
+            memcpy(sheet->pixels + ((size_t)(top + y) * (size_t)sheet->width + (size_t)(left + x)) * 3,
+                   kept->pixels + ((size_t)(y / grow) * (size_t)samples->width + (size_t)(x / grow)) * 3, 3);
+    top += height + 4;
+    if (kept->truth >= 0) {
+        class_text(seen, kept->truth, name);
+        (void)snprintf(line, sizeof line, "is %s", name);
+        draw_text(sheet, left, top, room, line, black);
+        class_text(seen, kept->said, name);
+        (void)snprintf(line, sizeof line, "%.0f%% %s", 100 * kept->confidence, name);
+        draw_text(sheet, left, top + LINE_HEIGHT, room, line, kept->truth == kept->said ? green : red);
+    }
+    (void)snprintf(line, sizeof line, "loss %.3g #%llu", kept->loss, (unsigned long long)kept->sample);
+    draw_text(sheet, left, top + 2 * LINE_HEIGHT, room, line, gray);
+}
+
+/* Under another name first: a sheet that is there is whole. */
+static int write_png(const struct sheet *sheet, const char *path, char *why, size_t room)
+{
+    png_image image = {.version = PNG_IMAGE_VERSION,
+                       .width = (png_uint_32)sheet->width,
+                       .height = (png_uint_32)sheet->height,
+                       .format = PNG_FORMAT_RGB};
+    char part[1300];
+    *why = 0;
+    (void)snprintf(part, sizeof part, "%s.part", path);
+    if (!png_image_write_to_file(&image, part, 0, sheet->pixels, 0, NULL))
+        (void)snprintf(why, room, "%s", image.message);
+    else if (rename(part, path) != 0)
+        (void)snprintf(why, room, "%s", strerror(errno));
+    if (*why)
+        (void)remove(part);
+    return *why == 0;
+}
+
+static int draw(const struct sample_images *samples, const struct tn_seen_batch *seen, const char *path, char *why,
+                size_t room)
+{
+    int32_t width = samples->width * samples->grow, height = samples->height * samples->grow;
+    int32_t columns = (int32_t)ceil(sqrt((double)samples->used)), rows;
+    struct sheet sheet;
+    size_t bytes;
+    int done;
+    width = (width > LEAST_SIDE ? width : LEAST_SIDE) + GAP;
+    height += 4 + LINES * LINE_HEIGHT + GAP;
+    rows = (int32_t)((samples->used + columns - 1) / columns);
+    sheet = (struct sheet){.width = columns * width + GAP, .height = rows * height + GAP};
+    bytes = (size_t)sheet.width * (size_t)sheet.height * 3;
+    sheet.pixels = malloc(bytes);
+    if (!sheet.pixels) {
+        (void)snprintf(why, room, "no memory for the sheet");
+        return 0;
+    }
+    memset(sheet.pixels, 255, bytes);
+    for (int32_t i = 0; i < (int32_t)samples->used; i++)
+        draw_one(samples, &sheet, seen, &samples->kept[i], GAP + i % columns * width, GAP + i / columns * height);
+    done = write_png(&sheet, path, why, room);
+    free(sheet.pixels);
+    return done;
+}
+
+/* A sheet that cannot be written ends no run; it is said once. */
+static void validation_end(struct sample_images *samples, const struct tn_run *run)
+{
+    char path[1200], text[1500], why[128];
+    int done;
+    if (samples->used == 0)
+        return;
+    qsort(samples->kept, (size_t)samples->used, sizeof *samples->kept, compare);
+    (void)snprintf(path, sizeof path, "%s/samples", run->directory);
+    (void)mkdir(path, 0777);
+    (void)snprintf(path, sizeof path, "%s/samples/epoch_%03d.png", run->directory, run->epoch + 1);
+    done = draw(samples, run->seen, path, why, sizeof why);
+    if (!done && !samples->failed) {
+        (void)snprintf(text, sizeof text, "sample_images: cannot write %s: %s; training goes on without it", path, why);
+        run->say(run, TN_LOG_WARNING, text);
+    }
+    samples->failed = !done;
+}
+
+static tn_status sample_images_on(void *self, int32_t event, const struct tn_run *run, struct tn_error *error)
+{
+    struct sample_images *samples = self;
+    int32_t due = (run->epoch + 1) % samples->every == 0;
+    if (event == TN_RUN_BEGIN)
+        return run_begin(samples, run, error);
+    if (event == TN_VALIDATION_BEGIN)
+        samples->used = 0;
+    else if (event == TN_VALIDATION_BATCH_END && due)
+        see(samples, run->seen);
+    else if (event == TN_VALIDATION_END && due)
+        validation_end(samples, run);
+    return TN_OK;
+}
+
+static const struct tn_callback sample_images = {
+    TN_TYPE_WITH(TN_CALLBACK, "sample_images", struct sample_images, sample_images_options,
+                 "the worst mistakes of the validation on a sheet of pictures", TN_CALLBACK_SEES_VALIDATION, NULL,
+                 sample_images_close),
+    .on = sample_images_on,
+};
+
+TN_PLUGIN("tenon.callbacks.sample_images", "0.1.0", "Apache-2.0", &sample_images.type);
