@@ -63,6 +63,11 @@ static tn_status refuse(const struct csv_logger *logger, struct tn_error *error)
     return tn_fail(error, TN_IO, "cannot write %s: %s", logger->path, strerror(errno));
 }
 
+static int takes_whole_files_only(int reason)
+{
+    return reason == EPERM || reason == EINVAL || reason == ENOTSUP || reason == ENOSYS;
+}
+
 static void forget(struct csv_logger *logger)
 {
     logger->host->release(logger->rows);
@@ -111,7 +116,7 @@ static int append(const struct csv_logger *logger, size_t length)
 static tn_status write_anew(const struct csv_logger *logger, struct tn_error *error)
 {
     void *before = NULL;
-    uint64_t bytes = 0, length = strlen(logger->rows);
+    uint64_t bytes = 0, length = logger->rows ? strlen(logger->rows) : 0;
     tn_status status = TN_OK;
     if (logger->start > 0)
         status = logger->host->read_file(logger->path, MOST_BYTES, &before, &bytes, error);
@@ -121,7 +126,8 @@ static tn_status write_anew(const struct csv_logger *logger, struct tn_error *er
     if (whole) {
         if (logger->start > 0)
             memcpy(whole, before, (size_t)logger->start);
-        memcpy(whole + logger->start, logger->rows, (size_t)length);
+        if (length)
+            memcpy(whole + logger->start, logger->rows, (size_t)length);
         status = logger->host->write_file(logger->path, whole, (uint64_t)logger->start + length, error);
     } else if (status == TN_OK) {
         status = tn_fail(error, TN_NO_MEMORY, "no memory for the rows of %s", logger->path);
@@ -129,11 +135,6 @@ static tn_status write_anew(const struct csv_logger *logger, struct tn_error *er
     logger->host->release(whole);
     logger->host->release(before);
     return status;
-}
-
-static int takes_whole_files_only(int reason)
-{
-    return reason == EPERM || reason == EINVAL || reason == ENOTSUP || reason == ENOSYS;
 }
 
 static tn_status write_rows(struct csv_logger *logger, struct tn_error *error)
@@ -166,8 +167,6 @@ static void try_to_write(struct csv_logger *logger, const struct tn_run *run)
     run->unsaved(run, failure.text);
 }
 
-/* ---- begin ---- */
-
 /* Whether a file that is gone on with has the columns of throughput. */
 static int32_t has_speed(const char *path)
 {
@@ -196,9 +195,10 @@ static tn_status run_begin(struct csv_logger *logger, const struct tn_run *run, 
     /* A run that goes on cuts its own file to the rows that it still knows of, in run_resume(). */
     int file =
         open(logger->path, O_WRONLY | O_CREAT | O_CLOEXEC | (logger->append || run->resumed ? 0 : O_TRUNC), 0666);
-    if (file < 0)
+    if (file < 0 && !(run->resumed && takes_whole_files_only(errno)))
         return refuse(logger, error);
-    (void)close(file);
+    if (file >= 0)
+        (void)close(file);
     logger->begun = 1;
     return TN_OK;
 }
@@ -220,8 +220,12 @@ static tn_status run_resume(struct csv_logger *logger, const struct tn_run *run,
         logger->written = known.st_size - logger->start;
     logger->header_wanted = logger->start + length == 0;
     if (known.st_size > logger->start + logger->written &&
-        truncate(logger->path, (off_t)(logger->start + logger->written)) != 0 && !takes_whole_files_only(errno))
-        return refuse(logger, error);
+        truncate(logger->path, (off_t)(logger->start + logger->written)) != 0) {
+        tn_status status = takes_whole_files_only(errno) ? write_anew(logger, error) : refuse(logger, error);
+        if (status != TN_OK)
+            return status;
+        logger->written = length;
+    }
     try_to_write(logger, run);
     return TN_OK;
 }

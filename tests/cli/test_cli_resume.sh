@@ -34,7 +34,7 @@ same() { # NAME UNDISTURBED
     for part in log.csv checkpoints/best.h5 checkpoints/last.h5 classes.txt; do
         check "$1: the same $part" cmp -s "runs/$1/$part" "runs/$2/$part"
     done
-    check "$1: two states and nothing else" [ "$(find "runs/$1/state"  -name "*.tns" | wc -l)" -eq 2 ]
+    check "$1: two states and nothing else" [ "$(find "runs/$1/state" -name "*.tns" | wc -l)" -eq 2 ]
     check "$1: nothing half written" [ -z "$(find "runs/$1" -name '*.tmp-*')" ]
 }
 # Kills it at random times until it comes to its end.
@@ -123,9 +123,10 @@ if [ -z "${TENON_SANITIZED:-}" ]; then # a sanitizer has to be the first library
     step=${TENON_CRASH_STEP:-3}
     for ((k = 1; k < 1000; k += step)); do
         rm -rf runs/crashed
-        env ${k:+CRASH_AT=$k} $([ $((k / step % 2)) -eq 0 ] || echo CRASH_AFTER=1) CRASH_UNDER=runs/crashed \
-            LD_PRELOAD="$TENON_BUILD/tests/libcrash_at.so" "$tenon" train folders.ini experiment.name=crashed \
-            "${small[@]}" >out 2>err </dev/null
+        when=BEFORE
+        [ $((k / step % 2)) -eq 0 ] || when=AFTER
+        env CRASH_AT=$k CRASH_$when=1 CRASH_UNDER=runs/crashed LD_PRELOAD="$TENON_BUILD/tests/libcrash_at.so" \
+            "$tenon" train folders.ini experiment.name=crashed "${small[@]}" >out 2>err </dev/null
         [ $? -eq 99 ] || break
         run train folders.ini experiment.name=crashed "${small[@]}"
         if [ $status -ne 0 ] && ! grep -q "is finished" both; then
