@@ -70,8 +70,10 @@ tn_status __wrap_tn_state_shelve(struct tn_state_shelf *shelf, uint64_t generati
     return status;
 }
 
-static void step_ended(void *context, const struct tn_progress *progress)
+static void step_ended(void *context, const struct tn_progress *progress, int32_t way, const char *text)
 {
+    (void)way;
+    (void)text;
     (void)context;
     if (progress->phase != 0)
         return;
