@@ -312,6 +312,8 @@ static void validation_end(struct sample_images *samples, const struct tn_run *r
         (void)snprintf(text, sizeof text, "sample_images: cannot write %s: %s; training goes on without it", path, why);
         run->say(run, TN_LOG_WARNING, text);
     }
+    (void)snprintf(text, sizeof text, "cannot write %s: %s", path, why);
+    run->unsaved(run, done ? NULL : text);
     samples->failed = !done;
 }
 

@@ -132,6 +132,10 @@ static void say_where(struct tn_loop *loop, const struct tn_state_found *state)
         (unsigned long long)head->step, tn_say_seconds(ago, sizeof ago, since > 0 ? since : 0), slots, slots,
         state->notes[0] ? "; " : "", state->notes);
     tn_loop_say(loop, TN_LOG_INFO, text);
+    if (head->data_batches != tn_dataset_batches(loop->experiment->train) ||
+        head->data_tail != tn_dataset_tail(loop->experiment->train))
+        tn_loop_say(loop, TN_LOG_WARNING,
+                    "not bitwise: the training data has more or fewer pictures than when the state was saved");
     if (strcmp(head->device, report->device.name) == 0 && strcmp(head->version, TENON_VERSION) == 0)
         return;
     (void)snprintf(text, sizeof text,

@@ -186,6 +186,8 @@ static void put_head(struct tn_state_head *head, const struct tn_loop *loop, uin
     head->run_id = loop->line.run_id;
     head->session = loop->line.session;
     head->in_order = loop->ending;
+    head->data_batches = tn_dataset_batches(loop->experiment->train);
+    head->data_tail = tn_dataset_tail(loop->experiment->train);
     head->stopping = loop->stop && !loop->pausing;
     head->kept = loop->kept;
     head->batch = loop->next_batch;

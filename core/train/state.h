@@ -27,9 +27,10 @@ struct tn_state_head {
     double base_rate, learning_rate, best_value, loss_sum, weight_sum;
     double saved_at; /* seconds since 1970 */
     int32_t warned_not_finite, threads;
-    uint64_t run_id;  /* drawn when the run began */
-    int32_t session;  /* of the process that saved it: 1 began the run, 2 went on with it, … */
-    int32_t in_order; /* 1: saved because the run was to end, after its last step */
+    uint64_t data_batches, data_tail; /* of the training data: how many pictures there were */
+    uint64_t run_id;                  /* drawn when the run began */
+    int32_t session;                  /* of the process that saved it: 1 began the run, 2 went on with it, … */
+    int32_t in_order;                 /* 1: saved because the run was to end, after its last step */
     char device[128], version[32];
     uint64_t steps_before; /* of the optimizer, before this run */
 };

@@ -100,6 +100,17 @@ expect 137
 train run.ini other callback:stop.restore_best_weights=no
 expect 0
 
+# Pictures that have gone since are told.
+accident 'kill -9 $PPID'
+train accident.ini less
+expect 137
+gone=$(find data/train -type f | sort | head -1)
+mv "$gone" gone
+train run.ini less
+expect 0
+says "not bitwise: the training data has more or fewer pictures"
+mv gone "$gone"
+
 # Another folder than that of the experiment's name.
 accident 'kill -9 $PPID'
 train accident.ini moved

@@ -158,7 +158,7 @@ mkdir -p "$folder/state"
 printf '\0run 00000000000000ab session 7\n6 4\n7 9\nend\n' >"$folder/state/sessions"
 {
     printf '\2'
-    head -c 304 /dev/zero
+    head -c 328 /dev/zero
     printf '\2\0\0\0\0\0\0\0\060\0\0\0\0\0\0\0' # kind, CRC, bytes
     head -c 40 /dev/zero
     printf 'c c'
