@@ -14,6 +14,7 @@
 #include "tenon/option.h"
 #include "tenon/plugin.h"
 #include "tenon/train.h"
+#include "verdict.h"
 
 enum { BY_LOSS, BY_CONFIDENCE };
 enum { GAP = 8, LINES = 3, LINE_HEIGHT = 11, LEAST_SIDE = 112, MOST_SIDE = 256, LETTER = FONT_WIDTH + 1, TEXT = 48 };
@@ -87,35 +88,19 @@ static tn_status run_begin(struct sample_images *samples, const struct tn_run *r
 
 /* ---- which ones ---- */
 
-static int32_t highest(const float *values, int32_t count)
-{
-    int32_t best = 0;
-    for (int32_t i = 1; i < count; i++)
-        if (values[i] > values[best])
-            best = i;
-    return best;
-}
-
 static void judge(const struct tn_seen_batch *seen, int32_t i, struct kept *found)
 {
-    const float *prediction = seen->predictions + (size_t)i * (size_t)seen->prediction_count;
-    const float *target = seen->targets ? seen->targets + (size_t)i * (size_t)seen->target_count : NULL;
+    struct verdict verdict;
     double weight = seen->weights ? seen->weights[i] : 1;
     found->loss = seen->losses[i] / weight;
     found->sample = seen->samples[i];
     found->truth = found->said = -1;
     found->confidence = 0;
-    if (!target || (seen->class_mode != TN_CLASS_CATEGORICAL && seen->class_mode != TN_CLASS_BINARY &&
-                    seen->class_mode != TN_CLASS_SPARSE))
+    if (!verdict_of(seen, i, &verdict))
         return;
-    found->truth = seen->class_mode == TN_CLASS_CATEGORICAL ? highest(target, seen->target_count) : (int32_t)*target;
-    if (seen->prediction_count == 1) {
-        found->said = *prediction > 0.5F;
-        found->confidence = found->said ? *prediction : 1 - *prediction;
-    } else {
-        found->said = highest(prediction, seen->prediction_count);
-        found->confidence = prediction[found->said];
-    }
+    found->truth = verdict.truth;
+    found->said = verdict.said;
+    found->confidence = verdict.confidence;
 }
 
 /* 0..255 as they are; what was rescaled is stretched from its own least to its own most. */

@@ -5,6 +5,7 @@
  *   Tensor   { 1: type, 2: Shape { 2: Dimension { 1: size } … }, 4: content, 8: text }
  */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "event_file.h"
@@ -82,6 +83,27 @@ void summary_text(struct message *event, const char *tag, uint64_t step, const c
     message_bytes(event, 2, NULL, 0);
     message_bytes(event, 8, text, bytes);
     end(event, &opened, "text", NULL);
+}
+
+/* Texts of width, height and picture, as tf.summary.image writes them. */
+void summary_image(struct message *event, const char *tag, uint64_t step, const void *png, size_t bytes, int32_t width,
+                   int32_t height)
+{
+    struct opened opened = begin(event, tag, step);
+    char number[16];
+    size_t shape, axis;
+    message_varint(event, 1, TYPE_STRING);
+    shape = message_open(event, 2);
+    axis = message_open(event, 2);
+    message_varint(event, 1, 3);
+    message_close(event, axis);
+    message_close(event, shape);
+    (void)snprintf(number, sizeof number, "%d", (int)width);
+    message_text(event, 8, number);
+    (void)snprintf(number, sizeof number, "%d", (int)height);
+    message_text(event, 8, number);
+    message_bytes(event, 8, png, bytes);
+    end(event, &opened, "images", NULL);
 }
 
 /* The tensor is empty: one axis of size 0. */

@@ -23,6 +23,8 @@ static const struct tn_option tensorboard_options[] = {
     TN_BOOL(struct tensorboard, throughput, 0,
             "write images_per_second, and input_wait, the share of the time spent waiting for pictures"),
     TN_BOOL(struct tensorboard, write_configuration, 1, "write the experiment with everything resolved, as text"),
+    TN_BOOL(struct tensorboard, confusion_matrix, 0,
+            "after each validation a picture of how often each class was taken for each class"),
     TN_LIST(struct tensorboard, hparams, NULL,
             "keys of the experiment for the page of hyper-parameters: data.batch_size, layer:hidden.units"),
     TN_GONE("write_graph", "tenon plan shows the layers; there is no graph of TensorFlow to write"),
@@ -194,6 +196,34 @@ static tn_status write_histograms(struct tensorboard *board, const struct tn_run
     return TN_OK;
 }
 
+static void count_classes(struct tensorboard *board, const struct tn_run *run)
+{
+    struct tn_error error = {.status = TN_OK};
+    if (!board->confusion_matrix || board->cannot_count || confusion_see(&board->confusion, run->seen, &error) == TN_OK)
+        return;
+    board->cannot_count = 1;
+    warn(board, run, &error);
+}
+
+static void write_confusion(struct tensorboard *board, const struct tn_run *run)
+{
+    struct tn_error error = {.status = TN_OK};
+    void *png = NULL;
+    size_t bytes = 0;
+    int32_t width, height;
+    if (!board->confusion_matrix || board->cannot_count || !board->confusion.counts || !run->seen ||
+        !tensorboard_ready(board, &board->validation, run))
+        return;
+    if (confusion_draw(&board->confusion, run->seen->class_names, run->seen->class_count, &png, &bytes, &width, &height,
+                       &error) == TN_OK) {
+        summary_image(&board->validation.event, "confusion_matrix", (uint64_t)run->epoch, png, bytes, width, height);
+        add(board, &board->validation, run);
+    } else {
+        warn(board, run, &error);
+    }
+    free(png);
+}
+
 /* ---- events ---- */
 
 /* 0: the run cannot begin. */
@@ -219,7 +249,7 @@ static tn_status run_begin(struct tensorboard *board, const struct tn_run *run, 
     int length = snprintf(board->folder, sizeof board->folder, "%s%s%s", absolute ? "" : run->directory,
                           absolute ? "" : "/", board->log_dir);
     finish(board, NULL);
-    board->warned = 0;
+    board->warned = board->cannot_count = 0;
     if (length < 0 || (size_t)length >= sizeof board->folder)
         return tn_fail(error, TN_INVALID, "log_dir: %s in %s is too long", board->log_dir, run->directory);
     if (!open_first(board, run, &failure) || settings_write(board, run, &failure) == TN_INVALID)
@@ -273,6 +303,15 @@ static tn_status tensorboard_on(void *self, int32_t event, const struct tn_run *
     case TN_BATCH_END:
         batch_end(board, run);
         return TN_OK;
+    case TN_VALIDATION_BEGIN:
+        confusion_begin(&board->confusion);
+        return TN_OK;
+    case TN_VALIDATION_BATCH_END:
+        count_classes(board, run);
+        return TN_OK;
+    case TN_VALIDATION_END:
+        write_confusion(board, run);
+        return TN_OK;
     case TN_EPOCH_END:
         return epoch_end(board, run, error);
     case TN_RUN_END:
@@ -289,12 +328,14 @@ static tn_status tensorboard_on(void *self, int32_t event, const struct tn_run *
 
 static void tensorboard_close(void *self)
 {
+    confusion_release(&((struct tensorboard *)self)->confusion);
     finish(self, NULL);
 }
 
 static const struct tn_callback tensorboard = {
     TN_TYPE_WITH(TN_CALLBACK, "tensorboard", struct tensorboard, tensorboard_options,
-                 "write event files that TensorBoard shows", 0, tensorboard_open, tensorboard_close),
+                 "write event files that TensorBoard shows", TN_CALLBACK_SEES_VALIDATION, tensorboard_open,
+                 tensorboard_close),
     .on = tensorboard_on,
 };
 

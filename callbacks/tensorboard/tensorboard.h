@@ -3,25 +3,28 @@
  *   tensorboard.c  options, events: what is written when
  *   settings.c     the experiment as text and as hyper-parameters
  *   summary.c      the events that TensorBoard shows
+ *   confusion.c    how often classes were taken for others, as a picture
  *   event_file.c   a file that grows, record by record
  *   message.c      protobuf
  */
 #ifndef TENON_CALLBACKS_TENSORBOARD_H
 #define TENON_CALLBACKS_TENSORBOARD_H
 
+#include "confusion.h"
 #include "event_file.h"
 
 struct tensorboard {
     const char *log_dir, *update_freq;
     int64_t histogram_freq;
-    int32_t write_steps_per_second, throughput, write_configuration;
+    int32_t write_steps_per_second, throughput, write_configuration, confusion_matrix;
     struct tn_list hparams;
     /* state */
     const struct tn_host *host;
     int64_t every; /* batches; 0 = at the end of an epoch */
     char folder[900];
     struct event_file train, validation, session;
-    int32_t warned;
+    int32_t warned, cannot_count;
+    struct confusion confusion;
     double epoch_began, batch_began; /* seconds */
     uint64_t epoch_step;             /* of the run when the epoch began */
 };

@@ -58,6 +58,7 @@ update_freq = {EVERY}
 histogram_freq = 1
 write_steps_per_second = yes
 throughput = yes
+confusion_matrix = yes
 hparams = data.batch_size, layer:conv.filters, data.class_mode
 [layer:scale]
 type = rescaling
@@ -123,6 +124,16 @@ def check_log(top):
         failed += expect(steps == [step for step in range(1, EPOCHS * STEPS + 1) if step % EVERY == 0], f"batch_{tag}")
     for tag in ("steps_per_second", "images_per_second", "input_wait"):
         failed += expect([step for step, _ in train.get(f"epoch_{tag}", [])] == list(range(EPOCHS)), f"epoch_{tag}")
+    return failed
+
+
+def check_confusion(top):
+    """A picture after each validation, as tf.summary.image writes one: width, height, PNG."""
+    found = values(f"{top}/runs/board/logs/validation").get("confusion_matrix", [])
+    failed = expect([step for step, _ in found] == list(range(EPOCHS)), "confusion_matrix, of each epoch")
+    for _, (width, height, png) in found:
+        shape = tuple(tf.io.decode_png(png).shape)
+        failed += expect(shape == (int(height), int(width), 3), f"a picture of {shape}")
     return failed
 
 
@@ -215,7 +226,7 @@ def main():
         with open(f"{top}/board.ini", "w", encoding="utf-8") as file:
             file.write(EXPERIMENT)
         run(tenon, "train", "board.ini", "--quiet", folder=top)
-        failed = check_log(top) + check_histograms(top) + check_server(top) + check_second(tenon, top)
+        failed = check_log(top) + check_confusion(top) + check_histograms(top) + check_server(top) + check_second(tenon, top)
     print(f"{failed} failed" if failed else "all good")
     return 1 if failed else 0
 
