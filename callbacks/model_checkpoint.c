@@ -19,6 +19,7 @@ struct model_checkpoint {
     int64_t every;         /* batches; 0 = at the end of an epoch */
     int64_t batches_since; /* the last save, counted across epochs */
     struct monitor watch;
+    double lost; /* the best value whose weights could not be saved; NAN = none */
     struct kept kept;
     char *files; /* the names of those, for the state; from host->allocate */
     const struct tn_host *host;
@@ -119,6 +120,7 @@ static tn_status run_begin(struct model_checkpoint *checkpoint, const struct tn_
         return status;
     checkpoint->host->release(checkpoint->files);
     checkpoint->files = NULL;
+    checkpoint->lost = NAN;
     checkpoint->batches_since = 0;
     begin_watch(checkpoint);
     if (run->log_count == 0)
@@ -239,6 +241,9 @@ static tn_status not_saved(struct model_checkpoint *checkpoint, const struct tn_
     char text[sizeof error->text + 160];
     if (checkpoint->on_save_error == ON_SAVE_ERROR_FAIL || status == TN_UNSUPPORTED || status == TN_INVALID)
         return status;
+    if (checkpoint->save_best_only && checkpoint->watch.has_best &&
+        (isnan(checkpoint->lost) || monitor_better(&checkpoint->watch, checkpoint->watch.best, checkpoint->lost)))
+        checkpoint->lost = checkpoint->watch.best;
     checkpoint->watch = *before;
     (void)snprintf(text, sizeof text, "Epoch %d: %.*s; training goes on", run->epoch + 1, (int)sizeof error->text,
                    error->text);
@@ -275,10 +280,15 @@ static tn_status save(struct model_checkpoint *checkpoint, const struct tn_run *
     }
     if (status == TN_OK)
         status = written(checkpoint, run, path, flags, &failure);
-    if (status == TN_OK)
+    if (status == TN_OK && !(checkpoint->save_best_only && checkpoint->watch.has_best &&
+                             monitor_better(&checkpoint->watch, checkpoint->lost, checkpoint->watch.best))) {
+        checkpoint->lost = NAN;
         run->unsaved(run, NULL);
-    else if ((status = not_saved(checkpoint, run, &before, status, &failure)) != TN_OK)
-        *error = failure;
+    } else if (status != TN_OK) {
+        status = not_saved(checkpoint, run, &before, status, &failure);
+        if (status != TN_OK)
+            *error = failure;
+    }
     return status;
 }
 
@@ -321,6 +331,7 @@ static const struct tn_state_field model_checkpoint_state[] = {
     {"direction", TN_FIELD_INT32, 0, offsetof(struct model_checkpoint, watch.direction)},
     {"warned", TN_FIELD_INT32, 0, offsetof(struct model_checkpoint, watch.warned)},
     {"watched", TN_FIELD_INT64, 0, offsetof(struct model_checkpoint, watch.digest)},
+    {"lost", TN_FIELD_DOUBLE, 0, offsetof(struct model_checkpoint, lost)},
     {"batches_since", TN_FIELD_INT64, 0, offsetof(struct model_checkpoint, batches_since)},
     {"files", TN_FIELD_TEXT, 0, offsetof(struct model_checkpoint, files)},
     {NULL, 0, 0, 0},

@@ -262,6 +262,9 @@ START_TEST(a_checkpoint_that_fails)
     ck_assert_ptr_nonnull(strstr(fake.unsaved, "the weights of epoch 2"));
     epoch(&made, &fake, 3, "loss", 0.4); /* worse than what failed, and the best that there is */
     ck_assert_uint_eq(fake.saved_count, 2);
+    ck_assert_ptr_nonnull(strstr(fake.unsaved, "the weights of epoch 2"));
+    epoch(&made, &fake, 4, "loss", 0.1); /* better than what was lost */
+    ck_assert_uint_eq(fake.saved_count, 3);
     ck_assert_str_eq(fake.unsaved, "");
     unmake(&made);
     begin_case(&made, &fake, "type = model_checkpoint\npath = last.h5\non_save_error = fail\n", "loss");

@@ -199,6 +199,17 @@ tn_status tn_file_append(const char *path, const void *data, uint64_t bytes, str
     return status;
 }
 
+/* errno says why not. */
+static bool make_one(const char *path)
+{
+    if (mkdir(path, 0777) == 0 || errno == EEXIST)
+        return true;
+    int reason = errno;
+    bool there = tn_path_is_folder(path);
+    errno = reason;
+    return there;
+}
+
 tn_status tn_folder_make(const char *path, struct tn_error *error)
 {
     char part[4096];
@@ -210,7 +221,7 @@ tn_status tn_folder_make(const char *path, struct tn_error *error)
         if (part[i] != '/' && part[i] != '\0')
             continue;
         part[i] = '\0';
-        if (mkdir(part, 0777) != 0 && !(errno == EEXIST || tn_path_is_folder(part)))
+        if (!make_one(part) && !make_one(part)) /* a network folder fails now and then */
             return io_error(error, "make the folder", part);
         if (i < length)
             part[i] = '/';
