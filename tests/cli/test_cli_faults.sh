@@ -107,7 +107,9 @@ done
 
 # A drive that says that it has the files, and loses the newest: the state, a row of the log.
 begin_at half
-rm "$(find runs/fault/state -name '*.tns' | sort | tail -1)"
+if [ "$(find runs/fault/state -name '*.tns' | wc -l)" -gt 1 ]; then # on a busy machine it may have but one
+    rm "$(find runs/fault/state -name '*.tns' | sort | tail -1)"
+fi
 : >runs/fault/log.csv
 run train run.ini experiment.name=fault "${common[@]}"
 expect 0
