@@ -169,6 +169,14 @@ static int32_t is_to_stop(void *context)
            run->asked_to_stop(run);
 }
 
+/* The command may copy files that another callback writes behind the training. */
+static tn_status settle(const struct tn_run *run, struct tn_error *error)
+{
+    if (run->size < offsetof(struct tn_run, settle) + sizeof run->settle || !run->settle)
+        return TN_OK;
+    return run->settle(run, error);
+}
+
 static tn_status exec_on(void *self, int32_t event, const struct tn_run *run, struct tn_error *error)
 {
     const struct exec *exec = self;
@@ -178,7 +186,9 @@ static tn_status exec_on(void *self, int32_t event, const struct tn_run *run, st
     tn_status status;
     if (event <= 0 || event >= 32 || !(exec->events & 1u << event))
         return TN_OK;
-    status = make_environment(&environment, event, run, error);
+    status = settle(run, last ? NULL : error);
+    if (status == TN_OK || last)
+        status = make_environment(&environment, event, run, error);
     if (status != TN_OK)
         return status;
     given_up = command_run(exec->command, environment.items, exec->time_limit, say_line, last ? NULL : is_to_stop,

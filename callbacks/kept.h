@@ -146,4 +146,17 @@ TN_UNUSED static int32_t kept_link(const char *path, const char *link)
     return 0;
 }
 
+/* In place of a link. */
+TN_UNUSED static tn_status kept_copy(const struct tn_host *host, const char *path, const char *copy,
+                                     struct tn_error *error)
+{
+    void *data = NULL;
+    uint64_t bytes = 0;
+    tn_status status = host->read_file(path, (uint64_t)1 << 40, &data, &bytes, error);
+    if (status == TN_OK)
+        status = host->write_file(copy, data, bytes, error);
+    host->release(data);
+    return status;
+}
+
 #endif

@@ -1,10 +1,17 @@
 /* model_checkpoint: writes the weights after epochs, or after batches, or when they are the best so far; Keras'
- * ModelCheckpoint, and beyond it: how many files stay, and a link to the best one.
+ * ModelCheckpoint, and beyond it: how many files stay, a link to the best one, and training goes on meanwhile.
  */
 #include "filename.h"
 #include "kept.h"
 
 enum { ON_SAVE_ERROR_WARN, ON_SAVE_ERROR_FAIL };
+
+/* A file that is being written behind the training. */
+struct pending {
+    int32_t is, epoch, best; /* best: of those that are linked */
+    char path[KEPT_PATH];
+    struct monitor before; /* the decision for it */
+};
 
 struct model_checkpoint {
     const char *path, *filepath;
@@ -20,6 +27,7 @@ struct model_checkpoint {
     int64_t batches_since; /* the last save, counted across epochs */
     struct monitor watch;
     double lost; /* the best value whose weights could not be saved; NAN = none */
+    struct pending pending;
     struct kept kept;
     char *files; /* the names of those, for the state; from host->allocate */
     const struct tn_host *host;
@@ -122,6 +130,7 @@ static tn_status run_begin(struct model_checkpoint *checkpoint, const struct tn_
     checkpoint->files = NULL;
     checkpoint->lost = NAN;
     checkpoint->batches_since = 0;
+    checkpoint->pending.is = 0;
     begin_watch(checkpoint);
     if (run->log_count == 0)
         return TN_OK;
@@ -215,81 +224,115 @@ static int32_t is_best(struct model_checkpoint *checkpoint, const struct tn_run 
     return 1;
 }
 
+static uint32_t flags_of(const struct model_checkpoint *checkpoint)
+{
+    return checkpoint->save_weights_only ? TN_FORMAT_WEIGHTS_ONLY : 0u;
+}
+
 /* The link comes before older files go: it never points at nothing. A folder without links (a mounted drive) gets a
  * copy. */
-static tn_status written(struct model_checkpoint *checkpoint, const struct tn_run *run, const char *path,
-                         uint32_t flags, struct tn_error *error)
+static tn_status written(struct model_checkpoint *checkpoint, const struct tn_run *run, struct tn_error *error)
 {
     struct kept *kept = &checkpoint->kept;
+    const struct pending *pending = &checkpoint->pending;
     char link[KEPT_PATH];
     tn_status status = TN_OK;
-    if (checkpoint->link_best && is_best(checkpoint, run) && link_name(checkpoint, path, link)) {
-        (void)snprintf(kept->best, sizeof kept->best, "%s", path);
-        if (!kept_link(path, link))
-            status = run->save_weights(run, link, flags, error);
+    if (pending->best && link_name(checkpoint, pending->path, link)) {
+        (void)snprintf(kept->best, sizeof kept->best, "%s", pending->path);
+        if (!kept_link(pending->path, link))
+            status = kept_copy(checkpoint->host, pending->path, link, error);
     }
-    kept_add(kept, run, path);
+    kept_add(kept, run, pending->path);
     if (status == TN_OK && (kept->limit || kept->best[0]))
         status = kept_note(kept, checkpoint->host, run->directory, &checkpoint->files, error);
     return status;
 }
 
 /* The next file is compared with the best one that is on the disk. */
-static tn_status not_saved(struct model_checkpoint *checkpoint, const struct tn_run *run, const struct monitor *before,
-                           tn_status status, struct tn_error *error)
+static tn_status not_saved(struct model_checkpoint *checkpoint, const struct tn_run *run, tn_status status,
+                           struct tn_error *error)
 {
     char text[sizeof error->text + 160];
+    int32_t epoch = checkpoint->pending.epoch + 1;
     if (checkpoint->on_save_error == ON_SAVE_ERROR_FAIL || status == TN_UNSUPPORTED || status == TN_INVALID)
         return status;
     if (checkpoint->save_best_only && checkpoint->watch.has_best &&
         (isnan(checkpoint->lost) || monitor_better(&checkpoint->watch, checkpoint->watch.best, checkpoint->lost)))
         checkpoint->lost = checkpoint->watch.best;
-    checkpoint->watch = *before;
-    (void)snprintf(text, sizeof text, "Epoch %d: %.*s; training goes on", run->epoch + 1, (int)sizeof error->text,
-                   error->text);
+    checkpoint->watch = checkpoint->pending.before;
+    (void)snprintf(text, sizeof text, "Epoch %d: %.*s; training goes on", epoch, (int)sizeof error->text, error->text);
     run->say(run, TN_LOG_WARNING, text);
-    (void)snprintf(text, sizeof text, "the weights of epoch %d: %.*s", run->epoch + 1, (int)sizeof error->text,
-                   error->text);
+    (void)snprintf(text, sizeof text, "the weights of epoch %d: %.*s", epoch, (int)sizeof error->text, error->text);
     run->unsaved(run, text);
-    error->status = TN_OK;
-    error->text[0] = '\0';
     return TN_OK;
 }
 
-static tn_status save(struct model_checkpoint *checkpoint, const struct tn_run *run, struct tn_error *error)
+/* What a file that was asked for has become. */
+static tn_status ended(struct model_checkpoint *checkpoint, const struct tn_run *run, tn_status status,
+                       struct tn_error *failure, struct tn_error *error)
 {
-    struct monitor before = checkpoint->watch;
-    struct tn_error failure = {.status = TN_OK};
-    char path[KEPT_PATH], text[1400];
-    uint32_t flags = checkpoint->save_weights_only ? TN_FORMAT_WEIGHTS_ONLY : 0u;
-    int32_t wanted;
-    tn_status status = make_path(checkpoint, run, path, sizeof path, error);
-    if (status == TN_OK && (checkpoint->save_best_only || checkpoint->link_best))
-        status = monitor_settle(&checkpoint->watch, run, error);
-    if (status != TN_OK)
-        return status;
-    wanted = should_save(checkpoint, run, path, text, sizeof text);
-    if (checkpoint->verbose)
-        run->say(run, TN_LOG_INFO, text);
-    if (!wanted)
-        return TN_OK;
-    status = run->save_weights(run, path, flags, &failure);
+    struct pending *pending = &checkpoint->pending;
+    char text[1400];
+    pending->is = 0;
     if (status == TN_OK && checkpoint->verbose) {
-        (void)snprintf(text, sizeof text, "Epoch %d: finished saving model to %s", run->epoch + 1, path);
+        (void)snprintf(text, sizeof text, "Epoch %d: finished saving model to %s", pending->epoch + 1, pending->path);
         run->say(run, TN_LOG_INFO, text);
     }
     if (status == TN_OK)
-        status = written(checkpoint, run, path, flags, &failure);
+        status = written(checkpoint, run, failure);
     if (status == TN_OK && !(checkpoint->save_best_only && checkpoint->watch.has_best &&
                              monitor_better(&checkpoint->watch, checkpoint->lost, checkpoint->watch.best))) {
         checkpoint->lost = NAN;
         run->unsaved(run, NULL);
     } else if (status != TN_OK) {
-        status = not_saved(checkpoint, run, &before, status, &failure);
-        if (status != TN_OK)
-            *error = failure;
+        status = not_saved(checkpoint, run, status, failure);
+        if (status != TN_OK && error)
+            *error = *failure;
     }
     return status;
+}
+
+static tn_status ask(struct model_checkpoint *checkpoint, const struct tn_run *run, int32_t wait,
+                     struct tn_error *error)
+{
+    struct tn_error failure = {.status = TN_OK};
+    tn_status outcome = TN_OK;
+    if (!checkpoint->pending.is || !run->saved(run, wait, &outcome, &failure))
+        return TN_OK;
+    return ended(checkpoint, run, outcome, &failure, error);
+}
+
+static tn_status save(struct model_checkpoint *checkpoint, const struct tn_run *run, struct tn_error *error)
+{
+    struct pending *pending = &checkpoint->pending;
+    struct tn_error failure = {.status = TN_OK};
+    int32_t behind = run->size >= offsetof(struct tn_run, saved) + sizeof run->saved && run->saved;
+    char text[1400];
+    int32_t wanted;
+    tn_status status = ask(checkpoint, run, 1, error); /* its decision comes before the next one */
+    if (status == TN_OK)
+        status = make_path(checkpoint, run, pending->path, sizeof pending->path, error);
+    if (status == TN_OK && (checkpoint->save_best_only || checkpoint->link_best))
+        status = monitor_settle(&checkpoint->watch, run, error);
+    if (status != TN_OK)
+        return status;
+    pending->before = checkpoint->watch;
+    pending->epoch = run->epoch;
+    wanted = should_save(checkpoint, run, pending->path, text, sizeof text);
+    if (checkpoint->verbose)
+        run->say(run, TN_LOG_INFO, text);
+    if (!wanted)
+        return TN_OK;
+    pending->best = checkpoint->link_best && is_best(checkpoint, run);
+    if (!behind) {
+        status = run->save_weights(run, pending->path, flags_of(checkpoint), &failure);
+        return ended(checkpoint, run, status, &failure, error);
+    }
+    status = run->save_weights_behind(run, pending->path, flags_of(checkpoint), &failure);
+    if (status != TN_OK)
+        return ended(checkpoint, run, status, &failure, error);
+    pending->is = 1;
+    return TN_OK;
 }
 
 static tn_status model_checkpoint_on(void *self, int32_t event, const struct tn_run *run, struct tn_error *error)
@@ -302,11 +345,16 @@ static tn_status model_checkpoint_on(void *self, int32_t event, const struct tn_
         return run_resume(checkpoint, run, error);
     case TN_BATCH_END:
         if (checkpoint->every == 0 || ++checkpoint->batches_since < checkpoint->every)
-            return TN_OK;
+            return ask(checkpoint, run, 0, error);
         checkpoint->batches_since = 0;
         return save(checkpoint, run, error);
     case TN_EPOCH_END:
-        return checkpoint->every == 0 ? save(checkpoint, run, error) : TN_OK;
+        return checkpoint->every == 0 ? save(checkpoint, run, error) : ask(checkpoint, run, 0, error);
+    case TN_SETTLE:
+    case TN_RUN_END:
+    case TN_INTERRUPT:
+    case TN_RUN_ERROR:
+        return ask(checkpoint, run, 1, error);
     default:
         return TN_OK;
     }

@@ -25,6 +25,10 @@ struct fake {
     int32_t kept_count, restored_count;
     int32_t asked; /* how often whether to stop */
     int32_t fails; /* saving weights does not work */
+    int32_t slow;  /* what is written behind is over only when somebody waits */
+    int32_t pending, waited;
+    tn_status outcome; /* of that */
+    struct tn_error failure;
     char reason[256], unsaved[512];
 };
 
@@ -77,6 +81,37 @@ TN_UNUSED static void fake_say(const struct tn_run *run, int32_t level, const ch
 TN_UNUSED static void fake_unsaved(const struct tn_run *run, const char *text)
 {
     (void)snprintf(fake_of(run)->unsaved, sizeof fake_of(run)->unsaved, "%s", text ? text : "");
+}
+
+/* ---- files that are written behind: at once here, but it is not told ---- */
+
+TN_UNUSED static tn_status fake_save_behind(const struct tn_run *run, const char *path, uint32_t flags,
+                                            struct tn_error *error)
+{
+    struct fake *fake = fake_of(run);
+    (void)error;
+    ck_assert_int_eq(fake->pending, 0);
+    fake->pending = 1;
+    fake->outcome = run->save_weights(run, path, flags, &fake->failure);
+    return TN_OK;
+}
+TN_UNUSED static int32_t fake_saved(const struct tn_run *run, int32_t wait, tn_status *outcome, struct tn_error *error)
+{
+    struct fake *fake = fake_of(run);
+    if (!fake->pending || (fake->slow && !wait))
+        return 0;
+    fake->waited += wait != 0;
+    fake->pending = 0;
+    *outcome = fake->outcome;
+    if (fake->outcome != TN_OK)
+        *error = fake->failure;
+    return 1;
+}
+TN_UNUSED static void fake_behind(struct fake *fake, int32_t slow)
+{
+    fake->slow = slow;
+    fake->run.save_weights_behind = fake_save_behind;
+    fake->run.saved = fake_saved;
 }
 
 TN_UNUSED static void fake_begin(struct fake *fake, const char *directory)

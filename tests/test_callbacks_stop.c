@@ -129,8 +129,9 @@ static tn_status save_file(const struct tn_run *run, const char *path, uint32_t 
     return fake_save(run, path, flags, error);
 }
 
-/* The losses of the epochs; which of the files "1" to "9" are there afterwards, and where best.h5 points. */
-static void checkpoints(const char *keys, const char *losses, const char *there, const char *best)
+enum { BEFORE, BEHIND, BEHIND_SLOWLY, WAYS }; /* how weights are written */
+
+static void checkpoints_in(int32_t way, const char *keys, const char *losses, const char *there, const char *best)
 {
     char folder[] = "/tmp/tenon-kept-XXXXXX", checks[64], path[128], text[512], target[64] = "", seen[16] = "";
     struct made made;
@@ -144,10 +145,14 @@ static void checkpoints(const char *keys, const char *losses, const char *there,
     ck_assert_msg(make(&made, text) == TN_OK, "%s", made.problems.count ? made.problems.items[0].text : "?");
     fake_begin(&fake, folder);
     fake.run.save_weights = save_file;
+    if (way != BEFORE)
+        fake_behind(&fake, way == BEHIND_SLOWLY);
     fake_log(&fake, "loss", NAN, TN_DIRECTION_DOWN);
     ck_assert_int_eq(tell(&made, &fake, TN_RUN_BEGIN, &error), TN_OK);
     for (int32_t i = 0; losses[i]; i++)
         epoch(&made, &fake, i, "loss", losses[i] == 'n' ? NAN : losses[i] - '0');
+    ck_assert_int_eq(tell(&made, &fake, TN_SETTLE, &error), TN_OK);
+    ck_assert_int_eq(fake.pending, 0);
     unmake(&made);
     for (int i = 1; i < 10; i++) {
         (void)snprintf(path, sizeof path, "%s/%d.h5", checks, i);
@@ -158,10 +163,17 @@ static void checkpoints(const char *keys, const char *losses, const char *there,
     length = readlink(path, target, sizeof target - 1);
     (void)unlink(path);
     target[length > 0 ? length : 0] = '\0';
-    ck_assert_msg(strcmp(seen, there) == 0, "%s of %s: %s stay", keys, losses, seen);
-    ck_assert_msg(strcmp(target, best) == 0, "%s of %s: the best is %s", keys, losses, target);
+    ck_assert_msg(strcmp(seen, there) == 0, "%s of %s, way %d: %s stay", keys, losses, way, seen);
+    ck_assert_msg(strcmp(target, best) == 0, "%s of %s, way %d: the best is %s", keys, losses, way, target);
     ck_assert_int_eq(rmdir(checks), 0);
     ck_assert_int_eq(rmdir(folder), 0);
+}
+
+/* The losses of the epochs; which of the files "1" to "9" are there afterwards, and where best.h5 points. */
+static void checkpoints(const char *keys, const char *losses, const char *there, const char *best)
+{
+    for (int32_t way = 0; way < WAYS; way++)
+        checkpoints_in(way, keys, losses, there, best);
 }
 
 START_TEST(the_newest_and_the_best_stay)
@@ -214,12 +226,14 @@ START_TEST(only_own_files_are_removed)
 }
 END_TEST
 
-/* Where a link cannot be made (here its new name is taken by a folder) the best is saved once more. */
+/* Where a link cannot be made (here its new name is taken by a folder) the best file is copied. */
 START_TEST(a_copy_where_there_are_no_links)
 {
-    char folder[] = "/tmp/tenon-kept-XXXXXX", path[128], text[512];
+    char folder[] = "/tmp/tenon-kept-XXXXXX", path[128], file[128], text[512];
     struct made made;
     struct fake fake;
+    struct stat info;
+    struct tn_error error = {.status = TN_OK};
     ck_assert_ptr_nonnull(mkdtemp(folder));
     (void)snprintf(path, sizeof path, "%s/best.weights.h5.new", folder);
     ck_assert_int_eq(mkdir(path, 0777), 0);
@@ -227,19 +241,56 @@ START_TEST(a_copy_where_there_are_no_links)
         text, sizeof text,
         "type = model_checkpoint\npath = %s/m-{epoch}-{loss:.2f}.weights.h5\nmonitor = loss\nlink_best = yes\n",
         folder);
-    begin_case(&made, &fake, text, "loss");
+    ck_assert_int_eq(make(&made, text), TN_OK);
+    fake_begin(&fake, "run");
+    fake.run.save_weights = save_file;
+    fake_log(&fake, "loss", NAN, TN_DIRECTION_DOWN);
+    ck_assert_int_eq(tell(&made, &fake, TN_RUN_BEGIN, &error), TN_OK);
     epoch(&made, &fake, 0, "loss", 0.5);
     epoch(&made, &fake, 1, "loss", 0.75);
-    ck_assert_uint_eq(fake.saved_count, 3);
-    (void)snprintf(text, sizeof text, "%s/m-1-0.50.weights.h5", folder);
-    ck_assert_str_eq(fake.saved[0], text);
-    (void)snprintf(text, sizeof text, "%s/best.weights.h5", folder);
-    ck_assert_str_eq(fake.saved[1], text);
-    (void)snprintf(text, sizeof text, "%s/m-2-0.75.weights.h5", folder);
-    ck_assert_str_eq(fake.saved[2], text);
+    (void)snprintf(file, sizeof file, "%s/best.weights.h5", folder);
+    ck_assert_int_eq(lstat(file, &info), 0);
+    ck_assert(S_ISREG(info.st_mode));
+    ck_assert_int_eq(unlink(file), 0);
+    (void)snprintf(file, sizeof file, "%s/m-1-0.50.weights.h5", folder);
+    ck_assert_int_eq(unlink(file), 0);
+    (void)snprintf(file, sizeof file, "%s/m-2-0.75.weights.h5", folder);
+    ck_assert_int_eq(unlink(file), 0);
     unmake(&made);
     ck_assert_int_eq(rmdir(path), 0);
     ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
+/* Behind the training it is told later what became of a file: the decision that it was for is taken back then, before
+ * the next one is taken. */
+START_TEST(a_file_behind_that_fails)
+{
+    struct made made;
+    struct fake fake;
+    struct tn_error error = {.status = TN_OK};
+    ck_assert_int_eq(make(&made, "type = model_checkpoint\npath = best.h5\nmonitor = loss\nsave_best_only = yes\n"),
+                     TN_OK);
+    fake_begin(&fake, "run");
+    fake_behind(&fake, 1);
+    fake_log(&fake, "loss", NAN, TN_DIRECTION_DOWN);
+    ck_assert_int_eq(tell(&made, &fake, TN_RUN_BEGIN, &error), TN_OK);
+    epoch(&made, &fake, 0, "loss", 5);
+    fake.fails = 1;
+    epoch(&made, &fake, 1, "loss", 3);
+    ck_assert_int_eq(fake.waited, 1);
+    ck_assert_uint_eq(fake.said_count, 0);
+    fake.fails = 0;
+    epoch(&made, &fake, 2, "loss", 4); /* better than 5, which is what the disk has */
+    ck_assert_uint_eq(fake.said_count, 1);
+    ck_assert_msg(strstr(fake.said[0], "Epoch 2: cannot write") == fake.said[0], "%s", fake.said[0]);
+    ck_assert_int_eq(tell(&made, &fake, TN_SETTLE, &error), TN_OK);
+    ck_assert_uint_eq(fake.saved_count, 2);
+    ck_assert_msg(strstr(fake.unsaved, "the weights of epoch 2") == fake.unsaved, "%s", fake.unsaved);
+    epoch(&made, &fake, 3, "loss", 3);
+    ck_assert_int_eq(tell(&made, &fake, TN_SETTLE, &error), TN_OK);
+    ck_assert_str_eq(fake.unsaved, "");
+    unmake(&made);
 }
 END_TEST
 
@@ -257,6 +308,7 @@ int main(void)
     tcase_add_test(tests, the_newest_and_the_best_stay);
     tcase_add_test(tests, only_own_files_are_removed);
     tcase_add_test(tests, a_copy_where_there_are_no_links);
+    tcase_add_test(tests, a_file_behind_that_fails);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -69,16 +69,20 @@ tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error)
     loop->batch_logs = tn_arena_take(arena, most * sizeof *loop->batch_logs);
     loop->epoch_slots = tn_arena_take(arena, most * sizeof *loop->epoch_slots);
     loop->batch_slots = tn_arena_take(arena, most * sizeof *loop->batch_slots);
-    if (experiment->callback_count)
+    if (experiment->callback_count) {
         loop->unsaved = tn_arena_take(arena, experiment->callback_count * sizeof *loop->unsaved);
+        loop->writer.outcomes = tn_arena_take(arena, experiment->callback_count * sizeof *loop->writer.outcomes);
+    }
     if (experiment->callback_count && loop->request->verbose)
         loop->cost = tn_arena_take(arena, experiment->callback_count * sizeof *loop->cost);
     if (arena->failed)
         return tn_fail(error, TN_NO_MEMORY, "no memory for the logs");
     if (loop->cost)
         memset(loop->cost, 0, experiment->callback_count * sizeof *loop->cost);
-    if (loop->unsaved)
+    if (loop->unsaved) {
         memset(loop->unsaved, 0, experiment->callback_count * sizeof *loop->unsaved);
+        memset(loop->writer.outcomes, 0, experiment->callback_count * sizeof *loop->writer.outcomes);
+    }
     loop->epoch_log_count = fill_logs(loop, loop->epoch_logs, loop->epoch_slots, experiment->validation != NULL);
     loop->batch_log_count = fill_logs(loop, loop->batch_logs, loop->batch_slots, false);
     if (arena->failed)
@@ -131,18 +135,37 @@ static void run_set_learning_rate(const struct tn_run *run, double rate)
 static tn_status run_save_weights(const struct tn_run *run, const char *path, uint32_t flags, struct tn_error *error)
 {
     struct tn_loop *loop = loop_of(run);
+    tn_weight_writer_wait(&loop->writer);
     return tn_experiment_save_weights(loop->experiment, path, flags, loop->steps_before + run->step, run->learning_rate,
                                       error);
+}
+
+/* The number of the callback that asks. */
+static uint32_t asking(const struct tn_loop *loop)
+{
+    uint32_t i = 0;
+    while (i < loop->experiment->callback_count && loop->experiment->callbacks[i] != loop->telling)
+        i++;
+    return i;
+}
+
+static tn_status run_save_weights_behind(const struct tn_run *run, const char *path, uint32_t flags,
+                                         struct tn_error *error)
+{
+    return tn_weight_writer_begin(loop_of(run), asking(loop_of(run)), path, flags, error);
+}
+
+static int32_t run_saved(const struct tn_run *run, int32_t wait, tn_status *outcome, struct tn_error *error)
+{
+    return tn_weight_writer_ask(loop_of(run), asking(loop_of(run)), wait != 0, outcome, error);
 }
 
 static void run_unsaved(const struct tn_run *run, const char *text)
 {
     struct tn_loop *loop = loop_of(run);
-    if (!loop->telling || !loop->unsaved)
-        return;
-    for (uint32_t i = 0; i < loop->experiment->callback_count; i++)
-        if (loop->experiment->callbacks[i] == loop->telling)
-            (void)snprintf(loop->unsaved[i], sizeof *loop->unsaved, "%s", text ? text : "");
+    uint32_t i = asking(loop);
+    if (loop->unsaved && i < loop->experiment->callback_count)
+        (void)snprintf(loop->unsaved[i], sizeof *loop->unsaved, "%s", text ? text : "");
 }
 
 const char *tn_loop_unsaved(const struct tn_loop *loop)
@@ -168,6 +191,11 @@ static tn_status run_keep_weights(const struct tn_run *run, struct tn_error *err
 static tn_status run_restore_weights(const struct tn_run *run, struct tn_error *error)
 {
     return tn_network_restore(loop_of(run)->experiment->network, error);
+}
+
+static tn_status run_settle(const struct tn_run *run, struct tn_error *error)
+{
+    return tn_loop_settle(loop_of(run), error);
 }
 
 static int32_t run_asked_to_stop(const struct tn_run *run)
@@ -249,30 +277,60 @@ void tn_loop_bind_run(struct tn_loop *loop)
         .asked_to_stop = run_asked_to_stop,
         .unsaved = run_unsaved,
         .seen = loop->experiment->validation ? &loop->seen : NULL,
+        .save_weights_behind = run_save_weights_behind,
+        .saved = run_saved,
+        .settle = run_settle,
     };
+}
+
+static tn_status tell_one(struct tn_loop *loop, uint32_t number, int32_t event, struct tn_error *error)
+{
+    const struct tn_instance *instance = loop->experiment->callbacks[number];
+    const struct tn_instance *before = loop->telling; /* it has asked the others to settle */
+    double begin = loop->cost ? tn_seconds_now() : 0;
+    loop->telling = instance;
+    tn_status status = ((const struct tn_callback *)instance->type)->on(instance->self, event, &loop->run, error);
+    loop->telling = before;
+    if (loop->cost)
+        loop->cost[number] += tn_seconds_now() - begin;
+    if (status == TN_OK)
+        return TN_OK;
+    status = tn_error_wrap(error, status, "[callback:%s]", instance->name);
+    if (error && !error->file[0] && instance->file && status == TN_INVALID) {
+        (void)snprintf(error->file, sizeof error->file, "%s", instance->file);
+        error->line = instance->line;
+    }
+    return status;
+}
+
+tn_status tn_loop_settle(struct tn_loop *loop, struct tn_error *error)
+{
+    tn_status status = TN_OK;
+    if (tn_weight_writer_busy(loop))
+        for (uint32_t i = 0; i < loop->experiment->callback_count && status == TN_OK; i++)
+            status = loop->experiment->callbacks[i] != loop->telling ? tell_one(loop, i, TN_SETTLE, error) : TN_OK;
+    tn_weight_writer_wait(&loop->writer);
+    for (uint32_t i = 0; loop->writer.outcomes && i < loop->experiment->callback_count; i++) {
+        struct tn_outcome *outcome = &loop->writer.outcomes[i];
+        if (loop->experiment->callbacks[i] == loop->telling)
+            continue;
+        if (outcome->there && outcome->status != TN_OK) /* it did not ask */
+            tn_loop_say(loop, TN_LOG_WARNING, outcome->error.text);
+        outcome->there = false;
+    }
+    return status;
 }
 
 tn_status tn_loop_tell(struct tn_loop *loop, int32_t event, struct tn_error *error)
 {
     struct tn_experiment *experiment = loop->experiment;
     for (uint32_t i = 0; i < experiment->callback_count; i++) {
-        const struct tn_instance *instance = experiment->callbacks[i];
-        if (event == TN_VALIDATION_BATCH_END && !(instance->type->flags & TN_CALLBACK_SEES_VALIDATION))
+        tn_status status;
+        if (event == TN_VALIDATION_BATCH_END && !(experiment->callbacks[i]->type->flags & TN_CALLBACK_SEES_VALIDATION))
             continue;
-        double begin = loop->cost ? tn_seconds_now() : 0;
-        loop->telling = instance;
-        tn_status status = ((const struct tn_callback *)instance->type)->on(instance->self, event, &loop->run, error);
-        loop->telling = NULL;
-        if (loop->cost)
-            loop->cost[i] += tn_seconds_now() - begin;
-        if (status != TN_OK) {
-            status = tn_error_wrap(error, status, "[callback:%s]", instance->name);
-            if (error && !error->file[0] && instance->file && status == TN_INVALID) {
-                (void)snprintf(error->file, sizeof error->file, "%s", instance->file);
-                error->line = instance->line;
-            }
+        status = tell_one(loop, i, event, error);
+        if (status != TN_OK)
             return status;
-        }
     }
     return TN_OK;
 }

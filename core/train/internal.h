@@ -6,7 +6,7 @@
  *   fit.c            does the loss fit the labels; device; metrics
  *   datasets.c       sources -> datasets, class names
  *   pictures.c       a folder or file of pictures as a source
- *   weight_files.c   formats: load and save
+ *   weight_files.c   formats: load and save;  weight_writer.c saves behind the training
  *   meters.c         running means of loss and metrics
  *   run_directory.c  the folder of a run: lock, config.ini, classes.txt;  run_config.c what config.ini says
  *   manifest.c       manifest.json
@@ -18,6 +18,9 @@
  */
 #ifndef TENON_TRAIN_INTERNAL_H
 #define TENON_TRAIN_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "train/experiment.h"
 
@@ -43,8 +46,10 @@ struct tn_experiment_own {
     uint32_t format_count;
     struct tn_weights *weights;       /* host copy through which files are written; made once */
     struct tn_weights *whole;         /* the same with the optimizer's slots, made when a file holds them */
+    struct tn_weights *shown;         /* what callbacks read, while a file may be made of `weights` */
     const struct tn_instance *drawer; /* the callback that draws the progress line, or NULL */
     bool keeps_optimizer;             /* a callback's file may */
+    bool writes_behind;               /* a callback's file may be written behind the training */
     const char *described_file;       /* of a callback, in a format that needs Keras' words for all layers; or NULL */
     char optimizer_config[2048];
     int32_t input_type; /* of the network: enum tn_pixel_type */
@@ -105,6 +110,18 @@ struct tn_loaded {
 /* Loads weights, and the optimizer's state where the file has it. */
 tn_status tn_experiment_load_whole(struct tn_experiment *experiment, const char *path, struct tn_loaded *loaded,
                                    struct tn_error *error);
+/* A file that is to be made: `weights` is one of the experiment's copies, which nobody else may touch meanwhile. */
+struct tn_weight_job {
+    char path[1100];
+    uint32_t flags;
+    const struct tn_instance *format;
+    struct tn_weights *weights;
+};
+/* Copies the weights as they are now. */
+tn_status tn_weight_job_take(struct tn_experiment *experiment, const char *path, uint32_t flags, uint64_t iterations,
+                             double learning_rate, struct tn_weight_job *job, struct tn_error *error);
+/* Makes the file and writes it.  [any thread, one at a time] */
+tn_status tn_weight_job_write(const struct tn_weight_job *job, struct tn_error *error);
 void tn_weight_files_close(struct tn_experiment *experiment);
 
 /* ---- meters.c: mean loss and metrics of the samples seen since reset ---- */
@@ -163,6 +180,32 @@ tn_status tn_save_rule_parse(const char *text, struct tn_save_rule *rule, struct
 /* Takes what a callback says of it into the experiment's options; that two say different things is a problem. */
 void tn_setup_save_rule(struct tn_setup *setup);
 
+/* ---- weight_writer.c: one file at a time that is written behind the training ---- */
+struct tn_outcome { /* of the last file of one callback */
+    bool there;
+    tn_status status;
+    struct tn_error error;
+};
+struct tn_weight_writer {
+    struct tn_weight_job job;
+    pthread_t thread;
+    bool running; /* there is a thread to be joined */
+    atomic_bool done;
+    uint32_t owner;              /* number of the callback whose file it is */
+    struct tn_outcome outcome;   /* the thread's, until it is joined */
+    struct tn_outcome *outcomes; /* of each callback, until it asks */
+};
+struct tn_loop;
+/* Waits for a file that is under way and keeps its outcome; then the experiment's copies of the weights are free. */
+void tn_weight_writer_wait(struct tn_weight_writer *writer);
+/* A file is being written, or a callback has not asked yet what became of its own. */
+bool tn_weight_writer_busy(const struct tn_loop *loop);
+tn_status tn_weight_writer_begin(struct tn_loop *loop, uint32_t owner, const char *path, uint32_t flags,
+                                 struct tn_error *error);
+/* saved() of struct tn_run. */
+int32_t tn_weight_writer_ask(struct tn_loop *loop, uint32_t owner, bool wait, tn_status *outcome,
+                             struct tn_error *error);
+
 /* ---- the loop: train.c, events.c and initial.c ---- */
 struct tn_state_keeper;
 /* Who has gone on with a run, and from which generation (state_line.c). */
@@ -214,13 +257,16 @@ struct tn_loop {
     double *cost;                      /* seconds, of each callback; NULL = nobody asks */
     char (*unsaved)[512];              /* of each callback: what it could not save; "" = all is saved */
     const struct tn_instance *telling; /* the callback that is being told */
-    bool ending;                       /* what is saved now is saved behind the last step */
-    bool pausing;                      /* one with TN_CALLBACK_PAUSES has stopped the run */
+    struct tn_weight_writer writer;
+    bool ending;  /* what is saved now is saved behind the last step */
+    bool pausing; /* one with TN_CALLBACK_PAUSES has stopped the run */
 };
 tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error);
 void tn_loop_set_logs(struct tn_loop *loop, bool epoch_end);
 /* Tells all callbacks, in order; the first failure ends it. */
 tn_status tn_loop_tell(struct tn_loop *loop, int32_t event, struct tn_error *error);
+/* Lets the callbacks end what they have begun behind the training; the copies of the weights are free afterwards. */
+tn_status tn_loop_settle(struct tn_loop *loop, struct tn_error *error);
 void tn_loop_say(struct tn_loop *loop, int32_t level, const char *text);
 void tn_loop_bind_run(struct tn_loop *loop);
 /* Asks the callback that draws the progress line, and hands on what it says. */

@@ -17,6 +17,8 @@ static const double COPY_SHARE = 0.01, SAVE_SHARE = 0.035;
 /* Between two states, whatever they cost; and what a disk is written to, on average, so that it is not worn out. */
 static const double LEAST_SECONDS = 5, BYTES_PER_SECOND = 4e6;
 static const long BEAT_SECONDS = 1; /* between two signs of life */
+/* For a file that is being written behind the training, so that nobody waits; then the state does not any more. */
+static const double MOST_SECONDS_LATE = 5;
 
 struct tn_state_keeper {
     struct tn_state_image image;
@@ -29,6 +31,7 @@ struct tn_state_keeper {
     pthread_cond_t moved;
     bool synchronised, started, quit, busy;        /* busy: `image` waits for the thread, or is being written */
     double last_save, copy_seconds, write_seconds; /* when, and how long the last ones took */
+    double late_since;                             /* the state is put off; 0 = it is not */
     uint64_t last_step;
     tn_status status; /* of the last writing */
     struct tn_error failure;
@@ -211,6 +214,17 @@ static bool is_time(const struct tn_loop *loop, const struct tn_state_keeper *ke
     }
 }
 
+/* A callback's file has to be there before a state speaks of it. One that is due at no certain step waits for that. */
+static bool puts_off(const struct tn_loop *loop, struct tn_state_keeper *keeper)
+{
+    double now = tn_seconds_now();
+    if (loop->save.kind == TN_SAVE_EPOCH || loop->save.kind == TN_SAVE_STEPS || !tn_weight_writer_busy(loop))
+        return false;
+    if (keeper->late_since == 0)
+        keeper->late_since = now;
+    return now - keeper->late_since < MOST_SECONDS_LATE;
+}
+
 /* Tells a writing that failed, once each, and whether copies arrive. */
 static void tell_news(struct tn_loop *loop, struct tn_state_keeper *keeper)
 {
@@ -235,6 +249,7 @@ static tn_status copy_state(struct tn_loop *loop, struct tn_error *error)
     keeper->generation++;
     keeper->copy_seconds = tn_seconds_now() - begin;
     keeper->last_save = tn_seconds_now();
+    keeper->late_since = 0;
     keeper->last_step = loop->run.step;
     keeper->busy = true;
     pthread_cond_broadcast(&keeper->moved);
@@ -256,6 +271,7 @@ tn_status tn_state_after_step(struct tn_loop *loop, bool epoch_end, struct tn_er
 {
     struct tn_state_keeper *keeper = loop->keeper;
     tn_status status = TN_OK;
+    bool wanted = false;
     if (!keeper)
         return TN_OK;
     pthread_mutex_lock(&keeper->mutex);
@@ -265,7 +281,15 @@ tn_status tn_state_after_step(struct tn_loop *loop, bool epoch_end, struct tn_er
         if (error)
             *error = keeper->failure;
         (void)tn_error_wrap(error, status, "the run's state could not be saved (on_save_error = fail)");
-    } else if (!keeper->busy && is_time(loop, keeper, epoch_end)) /* busy: the next step asks again */
+    } else { /* busy: the next step asks again */
+        wanted = !keeper->busy && is_time(loop, keeper, epoch_end) && !puts_off(loop, keeper);
+    }
+    pthread_mutex_unlock(&keeper->mutex);
+    if (!wanted)
+        return status;
+    status = tn_loop_settle(loop, error);
+    pthread_mutex_lock(&keeper->mutex);
+    if (status == TN_OK)
         status = copy_state(loop, error);
     pthread_mutex_unlock(&keeper->mutex);
     return status;

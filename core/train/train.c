@@ -247,6 +247,8 @@ static tn_status end_interrupted(struct tn_loop *loop, struct tn_error *error)
     const char *why = loop->pausing ? loop->stop_reason : "interrupted";
     char path[1200];
     tn_status status = tn_loop_tell(loop, TN_INTERRUPT, error);
+    if (status == TN_OK)
+        status = tn_loop_settle(loop, error);
     if (status != TN_OK)
         return status;
     status = tn_state_save_now(loop, error);
@@ -267,8 +269,11 @@ static tn_status end_interrupted(struct tn_loop *loop, struct tn_error *error)
  * it. Then it is noted that the run has ended, so that the same command does not begin it anew. */
 static tn_status end_in_order(struct tn_loop *loop, struct tn_error *error)
 {
-    tn_status status, saved = tn_state_save_now(loop, error);
+    tn_status status = tn_loop_settle(loop, error), saved;
     const char *unsaved;
+    if (status != TN_OK)
+        return status;
+    saved = tn_state_save_now(loop, error);
     if (loop->result->epochs_done > 0)
         loop->run.epoch = loop->result->epochs_done - 1; /* resumed behind the last epoch, it would be one more */
     status = tn_loop_tell(loop, TN_RUN_END, saved == TN_OK ? error : NULL);
@@ -377,6 +382,7 @@ out:
 
 static void end(struct tn_loop *loop)
 {
+    tn_weight_writer_wait(&loop->writer);
     tn_state_keeper_close(&loop->keeper);
     free(loop->resumed_state);
     tn_text_release(&loop->config);

@@ -100,6 +100,7 @@ tn_status tn_weight_files_prepare(struct tn_experiment *experiment, const char *
     tn_status status = open_format(experiment, path, &instance, error);
     if (status != TN_OK)
         return status;
+    experiment->own->writes_behind = true;
     if (instance->type->flags & TN_FORMAT_KEEPS_OPTIMIZER)
         experiment->own->keeps_optimizer = true;
     if (instance->type->flags & TN_FORMAT_NEEDS_DESCRIPTION)
@@ -177,10 +178,12 @@ static tn_status copy_for(struct tn_experiment *experiment, bool with_slots, str
 tn_status tn_experiment_read_weights(struct tn_experiment *experiment, const struct tn_weights **weights,
                                      struct tn_error *error)
 {
-    tn_status status = tn_experiment_prepare_saving(experiment, error);
+    struct tn_experiment_own *own = experiment->own;
+    struct tn_weights **copy = own->writes_behind ? &own->shown : &own->weights;
+    tn_status status = open_copy(experiment, false, copy, error);
     if (status == TN_OK)
-        status = tn_network_weights_fill(experiment->network, experiment->own->weights, error);
-    *weights = status == TN_OK ? experiment->own->weights : NULL;
+        status = tn_network_weights_fill(experiment->network, *copy, error);
+    *weights = status == TN_OK ? *copy : NULL;
     return status;
 }
 
@@ -193,7 +196,8 @@ uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment, uint64
     uint64_t state = strcmp(experiment->options.save_every, "no") == 0 ? 0 : tn_state_bytes(experiment);
     /* a second copy, with the optimizer's slots, and they in the file */
     uint64_t slots = experiment->own->keeps_optimizer ? report->parameters * sizeof(float) + report->slot_bytes * 2 : 0;
-    return report->parameters * sizeof(float) * 2 + slots + results * (experiment->validation ? 2 : 1) + state;
+    uint64_t copies = experiment->own->writes_behind ? 3 : 2; /* what callbacks read meanwhile is a copy of its own */
+    return report->parameters * sizeof(float) * copies + slots + results * (experiment->validation ? 2 : 1) + state;
 }
 
 uint64_t tn_experiment_planned_bytes(const struct tn_experiment *experiment)
@@ -216,6 +220,7 @@ void tn_weight_files_close(struct tn_experiment *experiment)
     struct tn_experiment_own *own = experiment->own;
     tn_network_weights_close(&own->weights);
     tn_network_weights_close(&own->whole);
+    tn_network_weights_close(&own->shown);
     for (uint32_t i = 0; i < own->format_count; i++)
         tn_instance_close(&own->formats[i]);
 }
@@ -306,37 +311,49 @@ static tn_status make_parents(const char *path, struct tn_error *error)
     return tn_folder_make(folder, error);
 }
 
-tn_status tn_experiment_save_weights(struct tn_experiment *experiment, const char *path, uint32_t flags,
-                                     uint64_t iterations, double learning_rate, struct tn_error *error)
+tn_status tn_weight_job_take(struct tn_experiment *experiment, const char *path, uint32_t flags, uint64_t iterations,
+                             double learning_rate, struct tn_weight_job *job, struct tn_error *error)
 {
-    const struct tn_instance *instance = NULL;
-    const struct tn_format *format;
-    struct tn_weights *weights = NULL;
+    bool whole;
+    tn_status status = open_format(experiment, path, &job->format, error);
+    if (status != TN_OK)
+        return status;
+    whole = !(flags & TN_FORMAT_WEIGHTS_ONLY) && (job->format->type->flags & TN_FORMAT_KEEPS_OPTIMIZER) != 0;
+    TN_TRY(status, copy_for(experiment, whole, &job->weights, error), out);
+    TN_TRY(status, tn_network_weights_fill(experiment->network, job->weights, error), out);
+    job->weights->iterations = iterations;
+    job->weights->learning_rate = learning_rate;
+    job->flags = flags;
+    if ((size_t)snprintf(job->path, sizeof job->path, "%s", path) >= sizeof job->path)
+        status = tn_fail(error, TN_INVALID, "%s: the name is too long", path);
+out:
+    return status;
+}
+
+tn_status tn_weight_job_write(const struct tn_weight_job *job, struct tn_error *error)
+{
+    const struct tn_format *format = (const struct tn_format *)job->format->type;
     void *data = NULL;
     uint64_t bytes = 0;
-    tn_status status;
-    TN_TRY(status, open_format(experiment, path, &instance, error), out);
-    format = (const struct tn_format *)instance->type;
-    TN_TRY(status,
-           copy_for(experiment,
-                    !(flags & TN_FORMAT_WEIGHTS_ONLY) && (format->type.flags & TN_FORMAT_KEEPS_OPTIMIZER) != 0,
-                    &weights, error),
-           out);
-    TN_TRY(status, make_parents(path, error), out);
-    TN_TRY(status, tn_network_weights_fill(experiment->network, weights, error), out);
-    weights->iterations = iterations;
-    weights->learning_rate = learning_rate;
-    status = format->encode ? format->encode(instance->self, tn_host_table(), weights, flags, &data, &bytes, error)
-                            : tn_fail(error, TN_UNSUPPORTED, "the format %s cannot be written", format->type.name);
-    if (status != TN_OK) {
-        status = tn_error_wrap(error, status, "%s", path);
-        goto out;
-    }
-    status = tn_file_write(path, data, bytes, error);
-out:
+    tn_status status = make_parents(job->path, error);
+    if (status != TN_OK)
+        return status;
+    status = format->encode
+                 ? format->encode(job->format->self, tn_host_table(), job->weights, job->flags, &data, &bytes, error)
+                 : tn_fail(error, TN_UNSUPPORTED, "the format %s cannot be written", format->type.name);
+    status =
+        status == TN_OK ? tn_file_write(job->path, data, bytes, error) : tn_error_wrap(error, status, "%s", job->path);
     if (data)
         tn_host_table()->release(data);
     return status;
+}
+
+tn_status tn_experiment_save_weights(struct tn_experiment *experiment, const char *path, uint32_t flags,
+                                     uint64_t iterations, double learning_rate, struct tn_error *error)
+{
+    struct tn_weight_job job;
+    tn_status status = tn_weight_job_take(experiment, path, flags, iterations, learning_rate, &job, error);
+    return status == TN_OK ? tn_weight_job_write(&job, error) : status;
 }
 
 /* ---- listing, without a network ---- */

@@ -135,6 +135,8 @@ enum tn_event {
     TN_RUN_ERROR = 10,
     TN_RUN_RESUME = 11, /* a run goes on: RUN_BEGIN was told with `resumed`, and the fields of `state` are back */
     TN_VALIDATION_BATCH_END = 12, /* only told with TN_CALLBACK_SEES_VALIDATION; `seen` of the run holds the batch */
+    TN_SETTLE = 13, /* before the run's state is saved, or files are looked at: what was begun behind the training is
+                     * to be ended now; told only where something was */
 };
 
 /* A batch of validation after the forward pass. What it points to is valid during the call; before the first batch
@@ -203,6 +205,16 @@ struct tn_run {
     void (*unsaved)(const struct tn_run *run, const char *text);
     /* NULL without validation. */
     const struct tn_seen_batch *seen;
+    /* As save_weights(), behind the training: the weights are copied now, and a thread makes and writes the file. One
+     * file at a time: the next one waits for it. What became of it is asked with saved(), which each callback that
+     * begins one does after batches, and at the end of an epoch, TN_SETTLE, and the end of the run, where it waits. */
+    tn_status (*save_weights_behind)(const struct tn_run *run, const char *path, uint32_t flags,
+                                     struct tn_error *error);
+    /* 1: the file that this callback had written behind is done with, and *outcome says how (its error is in `error`);
+     * said once. 0: there is none, or it is under way, which it is not after a call with `wait`. */
+    int32_t (*saved)(const struct tn_run *run, int32_t wait, tn_status *outcome, struct tn_error *error);
+    /* Before somebody looks at the run's files: tells the other callbacks TN_SETTLE where something is under way. */
+    tn_status (*settle)(const struct tn_run *run, struct tn_error *error);
 };
 
 enum {
