@@ -323,6 +323,7 @@ static const struct {
     MEMBER(tn_run, save_weights_behind),
     MEMBER(tn_run, saved),
     MEMBER(tn_run, settle),
+    MEMBER(tn_run, save_state),
     STRUCT(tn_callback),
     MEMBER(tn_callback, type),
     MEMBER(tn_callback, on),

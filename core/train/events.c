@@ -195,7 +195,12 @@ static tn_status run_restore_weights(const struct tn_run *run, struct tn_error *
 
 static tn_status run_settle(const struct tn_run *run, struct tn_error *error)
 {
-    return tn_loop_settle(loop_of(run), error);
+    return tn_loop_settle(loop_of(run), false, error);
+}
+
+static void run_save_state(const struct tn_run *run)
+{
+    loop_of(run)->state_wanted = true;
 }
 
 static int32_t run_asked_to_stop(const struct tn_run *run)
@@ -280,6 +285,7 @@ void tn_loop_bind_run(struct tn_loop *loop)
         .save_weights_behind = run_save_weights_behind,
         .saved = run_saved,
         .settle = run_settle,
+        .save_state = run_save_state,
     };
 }
 
@@ -303,10 +309,10 @@ static tn_status tell_one(struct tn_loop *loop, uint32_t number, int32_t event, 
     return status;
 }
 
-tn_status tn_loop_settle(struct tn_loop *loop, struct tn_error *error)
+tn_status tn_loop_settle(struct tn_loop *loop, bool saving, struct tn_error *error)
 {
     tn_status status = TN_OK;
-    if (tn_weight_writer_busy(loop))
+    if (saving || tn_weight_writer_busy(loop))
         for (uint32_t i = 0; i < loop->experiment->callback_count && status == TN_OK; i++)
             status = loop->experiment->callbacks[i] != loop->telling ? tell_one(loop, i, TN_SETTLE, error) : TN_OK;
     tn_weight_writer_wait(&loop->writer);

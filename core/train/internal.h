@@ -258,15 +258,17 @@ struct tn_loop {
     char (*unsaved)[512];              /* of each callback: what it could not save; "" = all is saved */
     const struct tn_instance *telling; /* the callback that is being told */
     struct tn_weight_writer writer;
-    bool ending;  /* what is saved now is saved behind the last step */
-    bool pausing; /* one with TN_CALLBACK_PAUSES has stopped the run */
+    bool ending;       /* what is saved now is saved behind the last step */
+    bool state_wanted; /* one has asked for a state behind this step */
+    bool pausing;      /* one with TN_CALLBACK_PAUSES has stopped the run */
 };
 tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error);
 void tn_loop_set_logs(struct tn_loop *loop, bool epoch_end);
 /* Tells all callbacks, in order; the first failure ends it. */
 tn_status tn_loop_tell(struct tn_loop *loop, int32_t event, struct tn_error *error);
-/* Lets the callbacks end what they have begun behind the training; the copies of the weights are free afterwards. */
-tn_status tn_loop_settle(struct tn_loop *loop, struct tn_error *error);
+/* Lets the callbacks end what they have begun behind the training; the copies of the weights are free afterwards.
+ * `saving`: also where nothing was, since a state is about to be saved. */
+tn_status tn_loop_settle(struct tn_loop *loop, bool saving, struct tn_error *error);
 void tn_loop_say(struct tn_loop *loop, int32_t level, const char *text);
 void tn_loop_bind_run(struct tn_loop *loop);
 /* Asks the callback that draws the progress line, and hands on what it says. */

@@ -200,6 +200,8 @@ static bool is_time(const struct tn_loop *loop, const struct tn_state_keeper *ke
     const struct tn_save_rule *rule = &loop->save;
     double since = tn_seconds_now() - keeper->last_save;
     double least = fmax(keeper->copy_seconds / COPY_SHARE, (keeper->copy_seconds + keeper->write_seconds) / SAVE_SHARE);
+    if (loop->state_wanted)
+        return true;
     switch (rule->kind) {
     case TN_SAVE_EPOCH:
         return epoch_end;
@@ -250,6 +252,7 @@ static tn_status copy_state(struct tn_loop *loop, struct tn_error *error)
     keeper->copy_seconds = tn_seconds_now() - begin;
     keeper->last_save = tn_seconds_now();
     keeper->late_since = 0;
+    loop->state_wanted = false;
     keeper->last_step = loop->run.step;
     keeper->busy = true;
     pthread_cond_broadcast(&keeper->moved);
@@ -287,7 +290,7 @@ tn_status tn_state_after_step(struct tn_loop *loop, bool epoch_end, struct tn_er
     pthread_mutex_unlock(&keeper->mutex);
     if (!wanted)
         return status;
-    status = tn_loop_settle(loop, error);
+    status = tn_loop_settle(loop, true, error);
     pthread_mutex_lock(&keeper->mutex);
     if (status == TN_OK)
         status = copy_state(loop, error);

@@ -248,7 +248,7 @@ static tn_status end_interrupted(struct tn_loop *loop, struct tn_error *error)
     char path[1200];
     tn_status status = tn_loop_tell(loop, TN_INTERRUPT, error);
     if (status == TN_OK)
-        status = tn_loop_settle(loop, error);
+        status = tn_loop_settle(loop, loop->keeper != NULL, error);
     if (status != TN_OK)
         return status;
     status = tn_state_save_now(loop, error);
@@ -269,7 +269,7 @@ static tn_status end_interrupted(struct tn_loop *loop, struct tn_error *error)
  * it. Then it is noted that the run has ended, so that the same command does not begin it anew. */
 static tn_status end_in_order(struct tn_loop *loop, struct tn_error *error)
 {
-    tn_status status = tn_loop_settle(loop, error), saved;
+    tn_status status = tn_loop_settle(loop, loop->keeper != NULL, error), saved;
     const char *unsaved;
     if (status != TN_OK)
         return status;

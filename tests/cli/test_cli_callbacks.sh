@@ -91,6 +91,33 @@ expect 75
 check "at once" [ $(($(date +%s%N) - begin)) -lt 2000000000 ]
 says "the command \`sleep 30\` was ended, for the run is to stop"
 
+# ---- model_checkpoint writes behind the training; who looks at the files finds them, on a slow disk too ----
+experiment behind '[callback:each]' 'type = model_checkpoint' 'path = e{epoch}.h5' 'keep = 2' 'verbose = yes' \
+    '[callback:look]' 'type = exec' 'on = epoch_end' 'on_error = fail' \
+    'command = test -s "$TENON_RUN_DIRECTORY/checkpoints/e$TENON_EPOCH.h5"'
+slow=(env FAULT_SLOW=100 FAULT_UNDER=runs/behind LD_PRELOAD="$TENON_BUILD/tests/libfault_at.so")
+[ -z "${TENON_SANITIZED:-}" ] || slow=() # a sanitizer has to be the first library that is loaded
+last="tenon train behind.ini on a slow disk"
+"${slow[@]}" "$tenon" train behind.ini experiment.epochs=4 >out 2>err </dev/null
+status=$?
+cat out err >both
+expect 0
+says "Epoch 4: finished saving model to runs/behind/checkpoints/e4.h5"
+check "two stay" [ "$(cd runs/behind/checkpoints && echo *)" = "e3.h5 e4.h5" ]
+sed -i '/^\[callback:look\]/,$d' behind.ini
+"${slow[@]}" "$tenon" train behind.ini --fresh experiment.epochs=4 >out 2>err </dev/null
+status=$?
+cat out err >both
+expect 0
+check "two stay without anybody who looks" [ "$(cd runs/behind-2/checkpoints && echo *)" = "e3.h5 e4.h5" ]
+
+# ---- a callback asks for a state, and is told before each one ----
+experiment saver '[callback:saver]' 'type = saver' 'at = 3'
+TENON_PLUGIN_PATH=$TENON_BUILD/lib/tenon/test-plugins run train saver.ini experiment.epochs=2 experiment.save_every=1h
+expect 0
+check "told twice" [ "$(grep -c 'saver: told of a state' both)" -eq 2 ]
+says "saver: told of a state behind step 3"
+
 # ---- lr_finder: weights are what they were ----
 experiment finder '[callback:finder]' 'type = lr_finder' 'steps = 60' '[callback:checkpoint]' 'type = model_checkpoint' \
     'path = after.h5' 'save_weights_only = yes'

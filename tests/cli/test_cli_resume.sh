@@ -115,19 +115,23 @@ run train folders.ini experiment.name=odd experiment.save_every=sometimes
 expect 2
 says "save_every"
 
-# A power switch at each call that changes a file, before it and behind it.
+# A power switch at each call that changes a file, before it or behind it,
+# and at another one of the run that goes on.
 if [ -z "${TENON_SANITIZED:-}" ]; then # a sanitizer has to be the first library that is loaded
     small=(experiment.epochs=2 experiment.steps_per_epoch=3 experiment.save_every="1 batches" data.workers=1 --quiet)
     run train folders.ini experiment.name=calm "${small[@]}"
     expect 0
-    step=${TENON_CRASH_STEP:-3}
-    for ((k = 1; k < 1000; k += step)); do
-        rm -rf runs/crashed
-        when=BEFORE
-        [ $((k / step % 2)) -eq 0 ] || when=AFTER
-        env CRASH_AT=$k CRASH_$when=1 CRASH_UNDER=runs/crashed LD_PRELOAD="$TENON_BUILD/tests/libcrash_at.so" \
+    crash() { # CALL: 99 when it came to that call. Behind one call is before the next one.
+        local when=BEFORE
+        [ $(($1 % 2)) -eq 0 ] || when=AFTER
+        env CRASH_AT="$1" CRASH_$when=1 CRASH_UNDER=runs/crashed LD_PRELOAD="$TENON_BUILD/tests/libcrash_at.so" \
             "$tenon" train folders.ini experiment.name=crashed "${small[@]}" >out 2>err </dev/null
+    }
+    for ((k = 1; k < 1000; k++)); do
+        rm -rf runs/crashed
+        crash $k
         [ $? -eq 99 ] || break
+        crash $((1 + k * 13 % 50)) # while it goes on
         run train folders.ini experiment.name=crashed "${small[@]}"
         if [ $status -ne 0 ] && ! grep -q "is finished" both; then
             expect 0
@@ -137,6 +141,6 @@ if [ -z "${TENON_SANITIZED:-}" ]; then # a sanitizer has to be the first library
         done
     done
     check "calls were counted" [ $k -gt 40 ]
-    echo "a power switch at each of $k calls, every ${step}rd"
+    echo "a power switch at each of $((k - 1)) calls, and once more while the run goes on"
 fi
 finish

@@ -1,10 +1,12 @@
 /* fault_at.c: preloaded into tenon, makes calls on what is below $FAULT_UNDER fail.
  *
- *   FAULT_AT=K         the K-th call of those that change or read something: open, read, write, fsync, fdatasync,
- * close, rename, mkdir, unlink, truncate, ftruncate FAULT_ERRNO=N      with this errno; 0: reads and writes are short,
- * the others are as always FAULT_FOREVER=1    and all behind it that write, as on a disk that is full or a drive that
- * is gone FAULT_COUNT=FILE   at the end the number of calls is written to FILE FAULT_PLACE=…      a place that cannot:
- * rename, overwrite (change a file that is there), fsync (does not know it)
+ * - FAULT_AT=K: the K-th call of those that change or read something: open, read, write, fsync, fdatasync, close,
+ *   rename, mkdir, unlink, truncate, ftruncate
+ * - FAULT_ERRNO=N: with this errno; 0: reads and writes are short, the others are as always
+ * - FAULT_FOREVER=1: and all behind it that write, as on a disk that is full or a drive that is gone
+ * - FAULT_COUNT=FILE: at the end the number of calls is written to FILE
+ * - FAULT_PLACE=…: a place that cannot: rename, overwrite (change a file that is there), fsync (does not know it)
+ * - FAULT_SLOW=N: fsync takes N milliseconds
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -17,6 +19,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 static atomic_ulong calls;
@@ -124,6 +127,10 @@ ssize_t read(int descriptor, void *bytes, size_t count)
 static int sync_call(int (*real)(int), int descriptor)
 {
     int below = is_open_below(descriptor);
+    const char *slow = below ? getenv("FAULT_SLOW") : NULL;
+    struct timespec pause = {0, slow ? strtol(slow, NULL, 10) * 1000000 : 0};
+    if (slow)
+        (void)nanosleep(&pause, NULL);
     REFUSE_IF(below && cannot("fsync"), EINVAL);
     FAIL_IF(fails(below, 1));
     return real(descriptor);

@@ -135,8 +135,8 @@ enum tn_event {
     TN_RUN_ERROR = 10,
     TN_RUN_RESUME = 11, /* a run goes on: RUN_BEGIN was told with `resumed`, and the fields of `state` are back */
     TN_VALIDATION_BATCH_END = 12, /* only told with TN_CALLBACK_SEES_VALIDATION; `seen` of the run holds the batch */
-    TN_SETTLE = 13, /* before the run's state is saved, or files are looked at: what was begun behind the training is
-                     * to be ended now; told only where something was */
+    TN_SETTLE = 13, /* before the run's state is saved, or somebody looks at its files: what was begun behind the
+                     * training is to be ended now, and fields of `state` to be as they are to be saved */
 };
 
 /* A batch of validation after the forward pass. What it points to is valid during the call; before the first batch
@@ -215,6 +215,8 @@ struct tn_run {
     int32_t (*saved)(const struct tn_run *run, int32_t wait, tn_status *outcome, struct tn_error *error);
     /* Before somebody looks at the run's files: tells the other callbacks TN_SETTLE where something is under way. */
     tn_status (*settle)(const struct tn_run *run, struct tn_error *error);
+    /* Asks for the run's state to be saved behind this step or epoch, whatever save_every says, unless it is `no`. */
+    void (*save_state)(const struct tn_run *run);
 };
 
 enum {
