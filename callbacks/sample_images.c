@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "font.h"
+#include "picture.h"
 #include "tenon/option.h"
 #include "tenon/plugin.h"
 #include "tenon/train.h"
@@ -103,36 +104,14 @@ static void judge(const struct tn_seen_batch *seen, int32_t i, struct kept *foun
     found->confidence = verdict.confidence;
 }
 
-/* 0..255 as they are; what was rescaled is stretched from its own least to its own most. */
 static void copy_pixels(const struct sample_images *samples, const struct tn_seen_batch *seen, int32_t i,
                         uint8_t *pixels)
 {
-    size_t each = (size_t)seen->height * (size_t)seen->width * (size_t)seen->channels, first = (size_t)i * each;
-    const float *floats = seen->images;
-    const uint8_t *bytes = seen->images;
-    double least = 0, most = 255;
-    if (seen->pixel_type == TN_PIXEL_F32) {
-        double low = INFINITY, high = -INFINITY;
-        for (size_t k = first; k < first + each; k++) {
-            low = fmin(low, floats[k]);
-            high = fmax(high, floats[k]);
-        }
-        if (low < 0 || high <= 1) {
-            least = low < 0 ? low : 0;
-            most = low < 0 ? high : 1;
-        }
-    }
+    struct picture picture = picture_of(seen, i);
     for (int32_t y = 0; y < samples->height; y++)
         for (int32_t x = 0; x < samples->width; x++)
-            for (int32_t c = 0; c < 3; c++) {
-                size_t at = first +
-                            ((size_t)(y * samples->shrink) * (size_t)seen->width + (size_t)(x * samples->shrink)) *
-                                (size_t)seen->channels +
-                            (size_t)(c < seen->channels ? c : 0);
-                double value = seen->pixel_type == TN_PIXEL_F32 ? floats[at] : bytes[at];
-                value = most > least ? (value - least) * 255 / (most - least) : 0;
-                *pixels++ = value > 0 ? (uint8_t)(fmin(value, 255) + 0.5) : 0; /* not a number: black */
-            }
+            for (int32_t c = 0; c < 3; c++)
+                *pixels++ = picture_value(&picture, y * samples->shrink, x * samples->shrink, c);
 }
 
 static struct kept *least_of(struct sample_images *samples)

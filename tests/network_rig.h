@@ -115,13 +115,18 @@ static inline void rig_open(struct rig *rig, const char *ini, struct tn_size siz
     (void)tn_network_create(&rig->spec, &rig->network, &rig->problems);
 }
 
+static inline void rig_request(struct rig *rig, const struct tn_plan_request *request)
+{
+    struct tn_error error = {0};
+    ck_assert_msg(rig->network != NULL, "%s", rig->problems.count ? rig->problems.items[0].text : "no network");
+    ck_assert_msg(tn_network_plan(rig->network, request, &error) == TN_OK, "%s", error.text);
+    ck_assert_msg(tn_network_allocate(rig->network, &error) == TN_OK, "%s", error.text);
+}
+
 static inline void rig_allocate(struct rig *rig, int32_t train, int32_t tail, int32_t infer)
 {
     struct tn_plan_request request = {.train = train, .train_tail = tail, .infer = infer};
-    struct tn_error error = {0};
-    ck_assert_msg(rig->network != NULL, "%s", rig->problems.count ? rig->problems.items[0].text : "no network");
-    ck_assert_msg(tn_network_plan(rig->network, &request, &error) == TN_OK, "%s", error.text);
-    ck_assert_msg(tn_network_allocate(rig->network, &error) == TN_OK, "%s", error.text);
+    rig_request(rig, &request);
 }
 
 static inline void rig_close(struct rig *rig)

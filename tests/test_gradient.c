@@ -201,6 +201,69 @@ START_TEST(smaller_last_batch)
 }
 END_TEST
 
+/* What a callback reads of a step, in which weights were updated, are the gradients that it used. */
+static void compare_kept(struct rig *rig, const char *name, int32_t batch, const float *images,
+                         const struct tn_weights *kept)
+{
+    float targets[BATCH] = {0}, *gradient = calloc(1 << 16, sizeof *gradient);
+    struct tn_error error = {0};
+    uint32_t parameter = 0, found = 0;
+    for (uint32_t l = 0; l < kept->layer_count; l++)
+        for (uint32_t i = 0; i < kept->layers[l].weight_count; i++, parameter++) {
+            const struct tn_weight *weight = &kept->layers[l].weights[i];
+            size_t count = (size_t)tn_shape_elements(&weight->shape);
+            double largest = 1e-3, worst = 0;
+            ck_assert_msg((weight->data != NULL) == (weight->trained != 0), "%s: %s", name, weight->name);
+            if (!weight->data)
+                continue;
+            found++;
+            ck_assert_int_eq(
+                tn_network_gradient(rig->network, batch, images, targets, &step, parameter, gradient, &error), TN_OK);
+            for (size_t k = 0; k < count; k++) {
+                largest = fmax(largest, fabs(gradient[k]));
+                worst = fmax(worst, fabs(gradient[k] - weight->data[k]));
+            }
+            ck_assert_msg(worst <= 1e-5 * largest, "%s: %s: off by %g of %g", name, weight->name, worst, largest);
+        }
+    for (uint32_t p = 0; p < tn_network_parameter_count(rig->network); p++)
+        found -= tn_network_parameter(rig->network, p)->trained != 0;
+    ck_assert_msg(found == 0, "%s: %u gradients too many", name, found);
+    free(gradient);
+}
+
+START_TEST(kept_to_the_end_of_a_step)
+{
+    struct tn_plan_request request = {.train = BATCH, .train_tail = 2, .infer = BATCH, .keep_gradients = 1};
+    struct rig rig;
+    char ini[2048];
+    float images[BATCH * PIXELS];
+    struct tn_weights *kept = NULL;
+    struct tn_error error = {0};
+    uint64_t bytes;
+    (void)snprintf(ini, sizeof ini, "%s[layer:end]\ntype=flatten\n", nets[_i].ini);
+    rig_open(&rig, ini, (struct tn_size){IMAGE}, CHANNELS);
+    rig_request(&rig, &request);
+    bytes = tn_network_report(rig.network)->step_arena_bytes;
+    ck_assert_int_eq(tn_network_weights_open(rig.network, 0, &kept, &error), TN_OK);
+    ck_assert_int_eq(tn_network_gradients_fill(rig.network, kept, &error), TN_FAILED);
+    rig_random(images, BATCH * PIXELS, 17);
+    for (int32_t batch = BATCH; batch >= 2; batch -= BATCH - 2) {
+        (void)mean_loss(&rig, batch, images);
+        ck_assert_msg(tn_network_gradients_fill(rig.network, kept, &error) == TN_OK, "%s", error.text);
+        compare_kept(&rig, nets[_i].name, batch, images, kept);
+    }
+    ck_assert_int_eq(tn_network_infer(rig.network, BATCH, images, NULL, NULL, NULL, NULL, &error), TN_OK);
+    ck_assert_int_eq(tn_network_gradients_fill(rig.network, kept, &error), TN_FAILED); /* their place is taken */
+    tn_network_weights_close(&kept);
+    tn_network_destroy(&rig.network);
+    ck_assert_int_eq(tn_network_create(&rig.spec, &rig.network, &rig.problems), TN_OK);
+    request.keep_gradients = 0;
+    rig_request(&rig, &request);
+    ck_assert_uint_le(tn_network_report(rig.network)->step_arena_bytes, bytes);
+    rig_close(&rig);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("gradient");
@@ -211,6 +274,7 @@ int main(void)
     tcase_add_loop_test(tcase, fused, 0, (int)TN_COUNT_OF(nets));
     tcase_add_loop_test(tcase, not_fused, 0, (int)TN_COUNT_OF(nets));
     tcase_add_loop_test(tcase, smaller_last_batch, 0, (int)TN_COUNT_OF(nets));
+    tcase_add_loop_test(tcase, kept_to_the_end_of_a_step, 0, (int)TN_COUNT_OF(nets));
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

@@ -1,11 +1,11 @@
 /* confusion.c: see confusion.h. */
-#include <png.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../font.h"
 #include "../verdict.h"
 #include "confusion.h"
+#include "images.h"
 
 enum { LETTER = FONT_WIDTH + 1, NAME_LETTERS = 14, GAP = 4, LARGEST = 800 };
 
@@ -100,26 +100,6 @@ static void draw_row(const struct confusion *confusion, const struct canvas *can
     }
 }
 
-static tn_status encode(const struct canvas *canvas, void **png, size_t *bytes, struct tn_error *error)
-{
-    png_image image = {.version = PNG_IMAGE_VERSION,
-                       .width = (png_uint_32)canvas->width,
-                       .height = (png_uint_32)canvas->height,
-                       .format = PNG_FORMAT_RGB};
-    png_alloc_size_t room = PNG_IMAGE_PNG_SIZE_MAX(image);
-    *png = malloc(room);
-    if (!*png)
-        return tn_fail(error, TN_NO_MEMORY, "no memory for a picture of %d x %d", (int)canvas->width,
-                       (int)canvas->height);
-    if (!png_image_write_to_memory(&image, *png, &room, 0, canvas->pixels, 0, NULL)) {
-        free(*png);
-        *png = NULL;
-        return tn_fail(error, TN_FAILED, "the confusion matrix could not be drawn: %s", image.message);
-    }
-    *bytes = room;
-    return TN_OK;
-}
-
 tn_status confusion_draw(const struct confusion *confusion, const char *const *names, uint32_t name_count, void **png,
                          size_t *bytes, int32_t *width, int32_t *height, struct tn_error *error)
 {
@@ -142,7 +122,7 @@ tn_status confusion_draw(const struct confusion *confusion, const char *const *n
             write_text(&canvas, GAP, GAP + row * cell + (cell - FONT_HEIGHT) / 2, name, 40);
         draw_row(confusion, &canvas, (uint32_t)row, left, GAP + row * cell, cell);
     }
-    tn_status status = encode(&canvas, png, bytes, error);
+    tn_status status = encode_png(canvas.pixels, canvas.width, canvas.height, png, bytes, error);
     *width = canvas.width;
     *height = canvas.height;
     free(canvas.pixels);

@@ -85,9 +85,9 @@ void summary_text(struct message *event, const char *tag, uint64_t step, const c
     end(event, &opened, "text", NULL);
 }
 
-/* Texts of width, height and picture, as tf.summary.image writes them. */
-void summary_image(struct message *event, const char *tag, uint64_t step, const void *png, size_t bytes, int32_t width,
-                   int32_t height)
+/* Texts of width, height and pictures, as tf.summary.image writes them. */
+void summary_images(struct message *event, const char *tag, uint64_t step, const struct summary_png *pictures,
+                    int32_t count, int32_t width, int32_t height)
 {
     struct opened opened = begin(event, tag, step);
     char number[16];
@@ -95,14 +95,15 @@ void summary_image(struct message *event, const char *tag, uint64_t step, const 
     message_varint(event, 1, TYPE_STRING);
     shape = message_open(event, 2);
     axis = message_open(event, 2);
-    message_varint(event, 1, 3);
+    message_varint(event, 1, (uint64_t)count + 2);
     message_close(event, axis);
     message_close(event, shape);
     (void)snprintf(number, sizeof number, "%d", (int)width);
     message_text(event, 8, number);
     (void)snprintf(number, sizeof number, "%d", (int)height);
     message_text(event, 8, number);
-    message_bytes(event, 8, png, bytes);
+    for (int32_t i = 0; i < count; i++)
+        message_bytes(event, 8, pictures[i].bytes, pictures[i].count);
     end(event, &opened, "images", NULL);
 }
 

@@ -11,9 +11,13 @@ void summary_scalar(struct message *event, const char *tag, uint64_t step, doubl
 void summary_text(struct message *event, const char *tag, uint64_t step, const char *text, size_t bytes);
 /* How many of `count` numbers lie in each of 30 parts of their range; those that are not finite are left out. */
 void summary_histogram(struct message *event, const char *tag, uint64_t step, const float *values, uint64_t count);
-/* An encoded PNG. */
-void summary_image(struct message *event, const char *tag, uint64_t step, const void *png, size_t bytes, int32_t width,
-                   int32_t height);
+struct summary_png {
+    void *bytes;
+    size_t count;
+};
+/* Pictures of one size. */
+void summary_images(struct message *event, const char *tag, uint64_t step, const struct summary_png *pictures,
+                    int32_t count, int32_t width, int32_t height);
 /* What only the plugin `plugin` of TensorBoard reads. */
 void summary_data(struct message *event, const char *tag, const char *plugin, const struct message *data);
 

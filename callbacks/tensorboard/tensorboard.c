@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "images.h"
 #include "summary.h"
 #include "tensorboard.h"
 
@@ -17,6 +18,13 @@ static const double flush_seconds = 10;
 static const struct tn_option tensorboard_options[] = {
     TN_STRING(struct tensorboard, log_dir, "logs", "folder to write to; relative: in the run directory"),
     TN_INT(struct tensorboard, histogram_freq, 0, 0, 1e9, "epochs between histograms of all weights; 0 = none"),
+    TN_BOOL(
+        struct tensorboard, write_grads, 0,
+        "with histogram_freq also histograms of the gradients of the epoch's last batch; they stay in memory to the "
+        "end of each step for it"),
+    TN_INT(struct tensorboard, images, 0, 0, IMAGES_MOST,
+           "so many pictures of an epoch's first batch, augmented, as the network gets them; 0 = none"),
+    TN_INT(struct tensorboard, images_freq, 1, 1, 1e9, "epochs between them"),
     TN_STRING(struct tensorboard, update_freq, "epoch",
               "epoch, or batch, or a number of batches: how often loss and metrics are written"),
     TN_BOOL(struct tensorboard, write_steps_per_second, 0, "write how many steps were done in a second"),
@@ -43,6 +51,8 @@ static tn_status tensorboard_open(void *self, const struct tn_host *host, struct
     board->train.descriptor = board->validation.descriptor = board->session.descriptor = -1;
     if (!board->log_dir || !*board->log_dir)
         return tn_fail(error, TN_INVALID, "log_dir: is empty");
+    if (board->write_grads && board->histogram_freq == 0)
+        return tn_fail(error, TN_INVALID, "write_grads: histogram_freq says how often, and is 0: give both");
     if (!board->update_freq || strcmp(board->update_freq, "epoch") == 0)
         return TN_OK;
     board->every = strcmp(board->update_freq, "batch") == 0 ? 1 : strtoll(board->update_freq, &end, 10);
@@ -54,7 +64,7 @@ static tn_status tensorboard_open(void *self, const struct tn_host *host, struct
 
 /* ---- failures ---- */
 
-static void warn(struct tensorboard *board, const struct tn_run *run, const struct tn_error *error)
+void tensorboard_warn(struct tensorboard *board, const struct tn_run *run, const struct tn_error *error)
 {
     char text[sizeof error->text + 160];
     if (board->warned)
@@ -77,15 +87,15 @@ int32_t tensorboard_ready(struct tensorboard *board, struct event_file *file, co
                    : file == &board->validation ? "/validation"
                                                 : "");
     if (event_file_open(file, folder, &error) != TN_OK)
-        warn(board, run, &error);
+        tensorboard_warn(board, run, &error);
     return file->descriptor >= 0;
 }
 
-static void add(struct tensorboard *board, struct event_file *file, const struct tn_run *run)
+void tensorboard_add(struct tensorboard *board, struct event_file *file, const struct tn_run *run)
 {
     struct tn_error error;
     if (event_file_add(file, &error) != TN_OK)
-        warn(board, run, &error);
+        tensorboard_warn(board, run, &error);
 }
 
 static void flush(struct tensorboard *board, const struct tn_run *run)
@@ -94,7 +104,7 @@ static void flush(struct tensorboard *board, const struct tn_run *run)
     struct tn_error error;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (event_file_flush(files[i], &error) != TN_OK)
-            warn(board, run, &error);
+            tensorboard_warn(board, run, &error);
 }
 
 /* Of an instance that is closed without an end of the run there is nobody to tell. */
@@ -104,7 +114,7 @@ static void finish(struct tensorboard *board, const struct tn_run *run)
     struct tn_error error;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (event_file_close(files[i], &error) != TN_OK && run) {
-            warn(board, run, &error);
+            tensorboard_warn(board, run, &error);
             run->unsaved(run, error.text);
         }
 }
@@ -115,7 +125,7 @@ static void scalar(struct tensorboard *board, struct event_file *file, const str
                    uint64_t step, double value)
 {
     summary_scalar(&file->event, name, step, value);
-    add(board, file, run);
+    tensorboard_add(board, file, run);
 }
 
 /* PREFIX, the name without its first `skip` letters, SUFFIX. */
@@ -168,62 +178,6 @@ static void write_validation(struct tensorboard *board, const struct tn_run *run
             logged(board, file, run, "epoch_", &run->logs[i], 4, "", (uint64_t)run->epoch);
 }
 
-static uint64_t elements(const struct tn_shape *shape)
-{
-    uint64_t count = 1;
-    for (int32_t i = 0; i < shape->rank; i++)
-        count *= (uint64_t)shape->dims[i];
-    return count;
-}
-
-static tn_status write_histograms(struct tensorboard *board, const struct tn_run *run, struct tn_error *error)
-{
-    const struct tn_weights *weights = NULL;
-    tn_status status;
-    char tag[512];
-    if (run->size < offsetof(struct tn_run, read_weights) + sizeof run->read_weights || !run->read_weights)
-        return tn_fail(error, TN_UNSUPPORTED, "histogram_freq: this tenon does not show weights to callbacks");
-    status = run->read_weights(run, &weights, error);
-    if (status != TN_OK || !tensorboard_ready(board, &board->train, run))
-        return status;
-    for (uint32_t i = 0; i < weights->layer_count; i++)
-        for (uint32_t k = 0; k < weights->layers[i].weight_count; k++) {
-            const struct tn_weight *weight = &weights->layers[i].weights[k];
-            (void)snprintf(tag, sizeof tag, "%s/%s/histogram", weights->layers[i].name, weight->name);
-            summary_histogram(&board->train.event, tag, (uint64_t)run->epoch, weight->data, elements(&weight->shape));
-            add(board, &board->train, run);
-        }
-    return TN_OK;
-}
-
-static void count_classes(struct tensorboard *board, const struct tn_run *run)
-{
-    struct tn_error error = {.status = TN_OK};
-    if (!board->confusion_matrix || board->cannot_count || confusion_see(&board->confusion, run->seen, &error) == TN_OK)
-        return;
-    board->cannot_count = 1;
-    warn(board, run, &error);
-}
-
-static void write_confusion(struct tensorboard *board, const struct tn_run *run)
-{
-    struct tn_error error = {.status = TN_OK};
-    void *png = NULL;
-    size_t bytes = 0;
-    int32_t width, height;
-    if (!board->confusion_matrix || board->cannot_count || !board->confusion.counts || !run->seen ||
-        !tensorboard_ready(board, &board->validation, run))
-        return;
-    if (confusion_draw(&board->confusion, run->seen->class_names, run->seen->class_count, &png, &bytes, &width, &height,
-                       &error) == TN_OK) {
-        summary_image(&board->validation.event, "confusion_matrix", (uint64_t)run->epoch, png, bytes, width, height);
-        add(board, &board->validation, run);
-    } else {
-        warn(board, run, &error);
-    }
-    free(png);
-}
-
 /* ---- events ---- */
 
 /* 0: the run cannot begin. */
@@ -236,7 +190,7 @@ static int32_t open_first(struct tensorboard *board, const struct tn_run *run, s
         return 1;
     if (file->descriptor < 0 && file->reason != ENOSPC && file->reason != EDQUOT)
         return 0;
-    warn(board, run, error);
+    tensorboard_warn(board, run, error);
     return 1;
 }
 
@@ -255,11 +209,11 @@ static tn_status run_begin(struct tensorboard *board, const struct tn_run *run, 
     if (!open_first(board, run, &failure) || settings_write(board, run, &failure) == TN_INVALID)
         return tn_fail(error, failure.status, "%s", failure.text);
     if (failure.status != TN_OK)
-        warn(board, run, &failure);
+        tensorboard_warn(board, run, &failure);
     return TN_OK;
 }
 
-static void batch_end(struct tensorboard *board, const struct tn_run *run)
+static void write_batch(struct tensorboard *board, const struct tn_run *run)
 {
     double now;
     if (board->every == 0 || run->step % (uint64_t)board->every != 0 || !tensorboard_ready(board, &board->train, run))
@@ -273,13 +227,23 @@ static void batch_end(struct tensorboard *board, const struct tn_run *run)
         flush(board, run);
 }
 
+static tn_status batch_end(struct tensorboard *board, const struct tn_run *run, struct tn_error *error)
+{
+    write_batch(board, run);
+    if (board->images && run->batch == 0 && run->epoch % board->images_freq == 0)
+        contents_images(board, run);
+    if (board->write_grads && run->batch + 1 == run->batches && run->epoch % board->histogram_freq == 0)
+        return contents_gradients(board, run, error);
+    return TN_OK;
+}
+
 static tn_status epoch_end(struct tensorboard *board, const struct tn_run *run, struct tn_error *error)
 {
     tn_status status = TN_OK;
     write_validation(board, run);
     write_train(board, run);
     if (board->histogram_freq && run->epoch % board->histogram_freq == 0)
-        status = write_histograms(board, run, error);
+        status = contents_weights(board, run, error);
     flush(board, run);
     return status;
 }
@@ -301,16 +265,15 @@ static tn_status tensorboard_on(void *self, int32_t event, const struct tn_run *
             board->batch_began = steady_seconds();
         return TN_OK;
     case TN_BATCH_END:
-        batch_end(board, run);
-        return TN_OK;
+        return batch_end(board, run, error);
     case TN_VALIDATION_BEGIN:
         confusion_begin(&board->confusion);
         return TN_OK;
     case TN_VALIDATION_BATCH_END:
-        count_classes(board, run);
+        contents_count(board, run);
         return TN_OK;
     case TN_VALIDATION_END:
-        write_confusion(board, run);
+        contents_confusion(board, run);
         return TN_OK;
     case TN_EPOCH_END:
         return epoch_end(board, run, error);
@@ -318,7 +281,7 @@ static tn_status tensorboard_on(void *self, int32_t event, const struct tn_run *
     case TN_INTERRUPT:
     case TN_RUN_ERROR:
         if (event == TN_RUN_END && settings_write_end(board, &failure) != TN_OK)
-            warn(board, run, &failure);
+            tensorboard_warn(board, run, &failure);
         finish(board, run);
         return TN_OK;
     default:
@@ -332,11 +295,17 @@ static void tensorboard_close(void *self)
     finish(self, NULL);
 }
 
+static int32_t tensorboard_reads_gradients(const void *self)
+{
+    return ((const struct tensorboard *)self)->write_grads;
+}
+
 static const struct tn_callback tensorboard = {
     TN_TYPE_WITH(TN_CALLBACK, "tensorboard", struct tensorboard, tensorboard_options,
                  "write event files that TensorBoard shows", TN_CALLBACK_SEES_VALIDATION, tensorboard_open,
                  tensorboard_close),
     .on = tensorboard_on,
+    .reads_gradients = tensorboard_reads_gradients,
 };
 
 TN_PLUGIN("tenon.callbacks.tensorboard", "0.1.0", "Apache-2.0", &tensorboard.type);

@@ -2,6 +2,8 @@
  *
  *   tensorboard.c  options, events: what is written when
  *   settings.c     the experiment as text and as hyper-parameters
+ *   contents.c     histograms of weights and gradients, pictures
+ *   images.c       pictures of a batch
  *   summary.c      the events that TensorBoard shows
  *   confusion.c    how often classes were taken for others, as a picture
  *   event_file.c   a file that grows, record by record
@@ -15,7 +17,8 @@
 
 struct tensorboard {
     const char *log_dir, *update_freq;
-    int64_t histogram_freq;
+    int64_t histogram_freq, images, images_freq;
+    int32_t write_grads;
     int32_t write_steps_per_second, throughput, write_configuration, confusion_matrix;
     struct tn_list hparams;
     /* state */
@@ -31,6 +34,17 @@ struct tensorboard {
 
 /* Opens a file of the board when it is not; 0 = it could not be, which the user has been told. */
 int32_t tensorboard_ready(struct tensorboard *board, struct event_file *file, const struct tn_run *run);
+
+/* A failure to write: said once. */
+void tensorboard_warn(struct tensorboard *board, const struct tn_run *run, const struct tn_error *error);
+/* Adds the file's event as a record. */
+void tensorboard_add(struct tensorboard *board, struct event_file *file, const struct tn_run *run);
+
+tn_status contents_weights(struct tensorboard *board, const struct tn_run *run, struct tn_error *error);
+tn_status contents_gradients(struct tensorboard *board, const struct tn_run *run, struct tn_error *error);
+void contents_images(struct tensorboard *board, const struct tn_run *run);
+void contents_count(struct tensorboard *board, const struct tn_run *run);
+void contents_confusion(struct tensorboard *board, const struct tn_run *run);
 
 /* Puts what is asked for of the run's config.ini into the files: all of it as text, and the `hparams`.
  * `error`: TN_INVALID when one of them is not there; else it could not be written. */

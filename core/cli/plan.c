@@ -224,7 +224,8 @@ static tn_status bytes_at(struct tn_experiment *experiment, int64_t batch, int32
     struct tn_plan_request request = {.train = (int32_t)batch,
                                       .train_tail = (int32_t)(images % (uint64_t)batch),
                                       .infer = (int32_t)batch,
-                                      .keep_weights = kept};
+                                      .keep_weights = kept,
+                                      .keep_gradients = tn_network_report(experiment->network)->keeps_gradients};
     tn_status status = tn_network_plan(experiment->network, &request, error);
     if (status == TN_OK)
         *bytes = total_bytes(tn_network_report(experiment->network), &host);

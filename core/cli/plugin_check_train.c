@@ -339,7 +339,9 @@ struct fake_run {
     struct tn_log_value logs[4];
     struct tn_checker *checker;
     size_t said, saved;
-    int32_t keeps; /* may keep weights, and has */
+    int32_t keeps;  /* may keep weights, and has */
+    int32_t behind; /* a file is being written */
+    struct tn_seen_batch seen;
 };
 
 static struct fake_run *fake_of(const struct tn_run *run)
@@ -364,6 +366,28 @@ static tn_status fake_save(const struct tn_run *run, const char *path, uint32_t 
     fake_of(run)->saved++;
     return TN_OK;
 }
+static int32_t fake_saved(const struct tn_run *run, int32_t wait, tn_status *outcome, struct tn_error *error)
+{
+    int32_t is = fake_of(run)->behind;
+    (void)wait, (void)error;
+    fake_of(run)->behind = 0;
+    *outcome = TN_OK;
+    return is;
+}
+static tn_status fake_save_behind(const struct tn_run *run, const char *path, uint32_t flags, struct tn_error *error)
+{
+    fake_of(run)->behind = 1;
+    return fake_save(run, path, flags, error);
+}
+static tn_status fake_settle(const struct tn_run *run, struct tn_error *error)
+{
+    (void)run, (void)error;
+    return TN_OK;
+}
+static void fake_save_state(const struct tn_run *run)
+{
+    (void)run;
+}
 static tn_status fake_keep(const struct tn_run *run, struct tn_error *error)
 {
     (void)error;
@@ -387,6 +411,13 @@ static tn_status fake_read(const struct tn_run *run, const struct tn_weights **w
     layers[1].weights = &weight;
     *weights = &all;
     return TN_OK;
+}
+static tn_status fake_read_gradients(const struct tn_run *run, const struct tn_weights **gradients,
+                                     struct tn_error *error)
+{
+    if (!((const struct tn_callback *)fake_of(run)->checker->type)->reads_gradients)
+        tn_check_fail(fake_of(run)->checker, "read_gradients() of a type without `reads_gradients`");
+    return fake_read(run, gradients, error);
 }
 static int32_t fake_asked(const struct tn_run *run)
 {
@@ -469,6 +500,7 @@ static void play(struct fake_run *fake, const struct tn_callback *type, void *se
             send(fake, type, self, TN_VALIDATION_END, 4);
         }
         send(fake, type, self, TN_EPOCH_END, logs);
+        send(fake, type, self, TN_SETTLE, logs);
         draw(fake, type, self, TN_PROGRESS_EPOCH_END);
     }
     fake->run.epoch = 2;
@@ -500,7 +532,8 @@ void tn_check_callback(struct tn_checker *checker)
         struct tn_instance *instance = tn_check_instance(checker);
         if (!instance)
             break;
-        fake.keeps = 0;
+        fake.keeps = fake.behind = 0;
+        fake.seen = (struct tn_seen_batch){.size = sizeof fake.seen, .height = 1, .width = 1, .channels = 1};
         fake.run = (struct tn_run){.size = sizeof fake.run,
                                    .epochs = 3,
                                    .batches = 2,
@@ -518,7 +551,13 @@ void tn_check_callback(struct tn_checker *checker)
                                    .say = fake_say,
                                    .read_weights = fake_read,
                                    .asked_to_stop = fake_asked,
-                                   .unsaved = fake_unsaved};
+                                   .unsaved = fake_unsaved,
+                                   .save_weights_behind = fake_save_behind,
+                                   .saved = fake_saved,
+                                   .settle = fake_settle,
+                                   .save_state = fake_save_state,
+                                   .batch_seen = &fake.seen,
+                                   .read_gradients = fake_read_gradients};
         if (type->keeps_weights)
             (void)type->keeps_weights(instance->self);
         play(&fake, type, instance->self, ends[i], i == 2);

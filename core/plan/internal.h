@@ -25,7 +25,7 @@ struct program {
     struct tn_value *images, *targets, *weights; /* inputs; targets and weights NULL without a loss */
     struct tn_value *losses, *predictions;       /* outputs */
     struct tn_value *input_gradient;             /* for tests; NULL = none */
-    struct tn_value **gradients;                 /* of each parameter; NULL = none. Valid where nothing updates */
+    struct tn_value **gradients; /* of each parameter; NULL = none. Valid where nothing updates, or all are kept */
     struct tn_custom loss;
     int32_t batch;
     bool training, made, planned;
@@ -47,6 +47,7 @@ struct tn_network {
     struct tn_shape *layer_outputs;
     uint64_t forward_flops, train_flops;
     struct program train, tail, infer, gradient; /* gradient: training without updates, made on demand by tests */
+    const struct program *stepped; /* the training program that ran last, while its gradients stand; or NULL */
     struct tn_plan_request request;
     struct tn_plan_report report;
     struct tn_plan_layer *report_layers;

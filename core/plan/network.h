@@ -47,7 +47,8 @@ void tn_network_destroy(struct tn_network **network);
  * than `infer` run in the same program, padded. */
 struct tn_plan_request {
     int32_t train, train_tail, infer;
-    int32_t keep_weights; /* copies of the weights that callbacks keep */
+    int32_t keep_weights;   /* copies of the weights that callbacks keep */
+    int32_t keep_gradients; /* 1: those of a training step can be read until the next step or inference */
 };
 /* Plans all programs. Allocates no device memory. May be called again with other sizes before allocate (for "what would
  * fit"). */
@@ -65,6 +66,7 @@ struct tn_plan_report {
     const struct tn_plan_layer *layers;
     uint32_t layer_count;
     uint64_t parameters, trained_parameters, forward_flops, train_flops; /* of one image */
+    int32_t keeps_gradients;                                             /* as it was asked for */
     uint64_t weight_bytes, gradient_bytes, slot_bytes, activation_bytes, workspace_bytes, scratch_bytes, kept_bytes;
     uint64_t step_arena_bytes, lasting_arena_bytes; /* what allocate() will take from the device */
     struct tn_device_info device;
@@ -121,6 +123,9 @@ tn_status tn_network_weights_open(struct tn_network *network, int32_t with_slots
 tn_status tn_network_weights_fill(struct tn_network *network, struct tn_weights *weights, struct tn_error *error);
 tn_status tn_network_weights_store(struct tn_network *network, const struct tn_weights *weights,
                                    struct tn_error *error);
+/* Fills it (opened without slots) with the gradients of the last training step instead; data is NULL where there is
+ * none. TN_FAILED when the plan does not keep them, or something ran since. */
+tn_status tn_network_gradients_fill(struct tn_network *network, struct tn_weights *gradients, struct tn_error *error);
 void tn_network_weights_close(struct tn_weights **weights);
 
 #endif

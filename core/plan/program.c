@@ -225,7 +225,7 @@ tn_status tn__program_make(struct tn_network *network, struct program *program, 
         status = tn_graph_differentiate(&program->graph, prediction, gradient, error);
         if (status != TN_OK)
             goto out;
-        status = collect_gradients(network, program, !updates, error);
+        status = collect_gradients(network, program, !updates || network->request.keep_gradients, error);
         if (status != TN_OK)
             goto out;
     }

@@ -68,6 +68,7 @@ tn_status tn__report(struct tn_network *network, struct tn_error *error)
         return tn_fail(error, TN_NO_MEMORY, "no memory for the plan's report");
     status = tn__device(network)->info(tn__device_self(network), &report->device, error);
     report->layers = network->report_layers;
+    report->keeps_gradients = network->request.keep_gradients;
     report->layer_count = network->spec.layer_count;
     report->forward_flops = network->forward_flops;
     report->train_flops = network->train_flops;

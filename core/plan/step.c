@@ -51,8 +51,10 @@ tn_status tn_network_train_step(struct tn_network *network, int32_t batch, const
     tn_status status;
     if (!program || !network->lasting_arena)
         return tn_fail(error, TN_FAILED, "no training program is there for a batch of %d", batch);
+    network->stepped = NULL;
     TN_TRY(status, write_inputs(network, program, images, targets, weights, error), out);
     TN_TRY(status, run(network, program, step, error), out);
+    network->stepped = program;
     if (losses)
         TN_TRY(status, device->read(tn__device_self(network), program->losses, losses, error), out);
     if (predictions)
@@ -91,6 +93,7 @@ tn_status tn_network_infer(struct tn_network *network, int32_t batch, const void
         memset(network->host_targets, 0, target_bytes * (size_t)program->batch);
         targets = network->host_targets;
     }
+    network->stepped = NULL; /* the same memory */
     TN_TRY(status, write_inputs(network, program, images, targets, weights, error), out);
     TN_TRY(status, run(network, program, &no_step, error), out);
     if (losses && program->losses) {

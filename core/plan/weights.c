@@ -177,6 +177,27 @@ tn_status tn_network_weights_store(struct tn_network *network, const struct tn_w
     return transfer(network, weights, true, error);
 }
 
+tn_status tn_network_gradients_fill(struct tn_network *network, struct tn_weights *gradients, struct tn_error *error)
+{
+    uint32_t next = 0;
+    if (!network->request.keep_gradients || !network->stepped)
+        return tn_fail(error, TN_FAILED, "there are no gradients: none were kept, or no step was done");
+    for (uint32_t l = 0; l < gradients->layer_count; l++)
+        for (uint32_t i = 0; i < gradients->layers[l].weight_count; i++, next++) {
+            struct tn_weight *weight = &gradients->layers[l].weights[i];
+            const struct tn_value *value = network->stepped->gradients[next];
+            tn_status status;
+            if (!value)
+                weight->data = NULL; /* nothing derives it; its place is the arena's */
+            if (!value || !weight->data)
+                continue;
+            status = tn__device(network)->read(tn__device_self(network), value, weight->data, error);
+            if (status != TN_OK)
+                return status;
+        }
+    return TN_OK;
+}
+
 void tn_network_weights_close(struct tn_weights **weights)
 {
     struct weights *w = (struct weights *)(void *)*weights;

@@ -181,6 +181,12 @@ static tn_status run_read_weights(const struct tn_run *run, const struct tn_weig
     return tn_experiment_read_weights(loop_of(run)->experiment, weights, error);
 }
 
+static tn_status run_read_gradients(const struct tn_run *run, const struct tn_weights **gradients,
+                                    struct tn_error *error)
+{
+    return tn_experiment_read_gradients(loop_of(run)->experiment, gradients, error);
+}
+
 static tn_status run_keep_weights(const struct tn_run *run, struct tn_error *error)
 {
     tn_status status = tn_network_keep(loop_of(run)->experiment->network, error);
@@ -234,14 +240,15 @@ static void bind_seen(struct tn_loop *loop)
         .width = size->width,
         .channels = tn_color_channels(experiment->data.color_mode),
         .class_mode = experiment->data.class_mode,
-        .prediction_count = loop->validation.classes,
+        .prediction_count = loop->train.classes,
         .target_count = tn_experiment_target_count(experiment),
         .class_count = experiment->class_count,
         .class_names = experiment->classes,
     };
 }
 
-tn_status tn_loop_tell_seen(struct tn_loop *loop, const struct tn_batch *batch, struct tn_error *error)
+tn_status tn_loop_tell_batch(struct tn_loop *loop, int32_t event, const struct tn_meters *meters,
+                             const struct tn_batch *batch, struct tn_error *error)
 {
     struct tn_seen_batch *seen = &loop->seen;
     tn_status status;
@@ -251,9 +258,9 @@ tn_status tn_loop_tell_seen(struct tn_loop *loop, const struct tn_batch *batch, 
     seen->targets = batch->targets;
     seen->weights = batch->weights;
     seen->samples = batch->samples;
-    seen->predictions = loop->validation.predictions;
-    seen->losses = loop->validation.losses;
-    status = tn_loop_tell(loop, TN_VALIDATION_BATCH_END, error);
+    seen->predictions = meters->predictions;
+    seen->losses = meters->losses;
+    status = tn_loop_tell(loop, event, error);
     bind_seen(loop); /* the batch is gone */
     return status;
 }
@@ -286,6 +293,8 @@ void tn_loop_bind_run(struct tn_loop *loop)
         .saved = run_saved,
         .settle = run_settle,
         .save_state = run_save_state,
+        .batch_seen = &loop->seen,
+        .read_gradients = run_read_gradients,
     };
 }
 

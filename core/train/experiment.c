@@ -134,6 +134,16 @@ static uint32_t kept_copies(const struct tn_experiment *experiment)
     return count;
 }
 
+static bool reads_gradients(const struct tn_experiment *experiment)
+{
+    for (uint32_t i = 0; i < experiment->callback_count; i++) {
+        const struct tn_callback *type = (const struct tn_callback *)experiment->callbacks[i]->type;
+        if (type->reads_gradients && type->reads_gradients(experiment->callbacks[i]->self))
+            return true;
+    }
+    return false;
+}
+
 static tn_status make_network(struct tn_setup *setup)
 {
     struct tn_experiment *experiment = setup->experiment;
@@ -165,6 +175,7 @@ static tn_status make_network(struct tn_setup *setup)
         request.train = request.infer;
         request.train_tail = experiment->train ? (int32_t)tn_dataset_tail(experiment->train) : 0;
         request.keep_weights = (int32_t)kept_copies(experiment);
+        request.keep_gradients = reads_gradients(experiment);
     }
     status = tn_network_plan(experiment->network, &request, &error);
     if (status != TN_OK)

@@ -47,6 +47,7 @@ struct tn_experiment_own {
     struct tn_weights *weights;       /* host copy through which files are written; made once */
     struct tn_weights *whole;         /* the same with the optimizer's slots, made when a file holds them */
     struct tn_weights *shown;         /* what callbacks read, while a file may be made of `weights` */
+    struct tn_weights *gradients;     /* what they read of the last step */
     const struct tn_instance *drawer; /* the callback that draws the progress line, or NULL */
     bool keeps_optimizer;             /* a callback's file may */
     bool writes_behind;               /* a callback's file may be written behind the training */
@@ -97,6 +98,9 @@ tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct 
 /* Fills that copy with the weights as they are now. */
 tn_status tn_experiment_read_weights(struct tn_experiment *experiment, const struct tn_weights **weights,
                                      struct tn_error *error);
+/* The same of the gradients of the last training step. */
+tn_status tn_experiment_read_gradients(struct tn_experiment *experiment, const struct tn_weights **gradients,
+                                       struct tn_error *error);
 /* Opens the format that writes files of this name; TN_INVALID when there is none. */
 tn_status tn_weight_files_prepare(struct tn_experiment *experiment, const char *path, struct tn_error *error);
 /* What a file brought. */
@@ -275,8 +279,10 @@ void tn_loop_bind_run(struct tn_loop *loop);
 void tn_loop_show(struct tn_loop *loop, const struct tn_progress *progress);
 /* Says what each callback has cost, of a run of so many seconds; nothing unless that was asked for. */
 void tn_loop_say_cost(struct tn_loop *loop, double seconds);
-/* Tells a batch of validation, whose results stand in the meters, to the callbacks that want it. */
-tn_status tn_loop_tell_seen(struct tn_loop *loop, const struct tn_batch *batch, struct tn_error *error);
+/* Tells a batch whose results stand in the meters: TN_VALIDATION_BATCH_END, which only those are told that want it, or
+ * TN_BATCH_END. `seen` of the run shows it meanwhile. */
+tn_status tn_loop_tell_batch(struct tn_loop *loop, int32_t event, const struct tn_meters *meters,
+                             const struct tn_batch *batch, struct tn_error *error);
 /* What a callback could not save; NULL = nothing. */
 const char *tn_loop_unsaved(const struct tn_loop *loop);
 /* Loads the weights of the file that was asked for, if any; says what came. */

@@ -122,7 +122,7 @@ static tn_status train_batch(struct tn_loop *loop, const struct tn_batch *batch,
     loop->run.batch_loss = meters->batch_loss;
     watch_loss(loop);
     tn_loop_set_logs(loop, false);
-    TN_TRY(status, tn_loop_tell(loop, TN_BATCH_END, error), out);
+    TN_TRY(status, tn_loop_tell_batch(loop, TN_BATCH_END, meters, batch, error), out);
     loop->next_batch = batch->number + 1;
     status = tn_state_after_step(loop, false, error);
 out:
@@ -186,7 +186,7 @@ static tn_status validate(struct tn_loop *loop, struct tn_error *error)
                                 batch->weights, meters->losses, meters->predictions, error),
                end);
         tn_meters_add(meters, batch);
-        TN_TRY(status, tn_loop_tell_seen(loop, batch, error), end);
+        TN_TRY(status, tn_loop_tell_batch(loop, TN_VALIDATION_BATCH_END, meters, batch, error), end);
         show(loop, 1, batch->number + 1, batches);
     }
 end:

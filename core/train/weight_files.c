@@ -187,6 +187,17 @@ tn_status tn_experiment_read_weights(struct tn_experiment *experiment, const str
     return status;
 }
 
+tn_status tn_experiment_read_gradients(struct tn_experiment *experiment, const struct tn_weights **gradients,
+                                       struct tn_error *error)
+{
+    struct tn_weights **copy = &experiment->own->gradients;
+    tn_status status = open_copy(experiment, false, copy, error);
+    if (status == TN_OK)
+        status = tn_network_gradients_fill(experiment->network, *copy, error);
+    *gradients = status == TN_OK ? *copy : NULL;
+    return status;
+}
+
 uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment, uint64_t batch)
 {
     const struct tn_plan_report *report = tn_network_report(experiment->network);
@@ -196,7 +207,8 @@ uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment, uint64
     uint64_t state = strcmp(experiment->options.save_every, "no") == 0 ? 0 : tn_state_bytes(experiment);
     /* a second copy, with the optimizer's slots, and they in the file */
     uint64_t slots = experiment->own->keeps_optimizer ? report->parameters * sizeof(float) + report->slot_bytes * 2 : 0;
-    uint64_t copies = experiment->own->writes_behind ? 3 : 2; /* what callbacks read meanwhile is a copy of its own */
+    /* what callbacks read while a file is made of the weights is a copy of its own, and so are gradients */
+    uint64_t copies = (experiment->own->writes_behind ? 3 : 2) + (report->keeps_gradients ? 1 : 0);
     return report->parameters * sizeof(float) * copies + slots + results * (experiment->validation ? 2 : 1) + state;
 }
 
@@ -221,6 +233,7 @@ void tn_weight_files_close(struct tn_experiment *experiment)
     tn_network_weights_close(&own->weights);
     tn_network_weights_close(&own->whole);
     tn_network_weights_close(&own->shown);
+    tn_network_weights_close(&own->gradients);
     for (uint32_t i = 0; i < own->format_count; i++)
         tn_instance_close(&own->formats[i]);
 }

@@ -139,7 +139,7 @@ enum tn_event {
                      * training is to be ended now, and fields of `state` to be as they are to be saved */
 };
 
-/* A batch of validation after the forward pass. What it points to is valid during the call; before the first batch
+/* A batch after the forward pass. What it points to is valid during the call; before the first batch
  * only its sizes and class names are known, and count is 0. */
 struct tn_seen_batch {
     uint32_t size;
@@ -217,6 +217,12 @@ struct tn_run {
     tn_status (*settle)(const struct tn_run *run, struct tn_error *error);
     /* Asks for the run's state to be saved behind this step or epoch, whatever save_every says, unless it is `no`. */
     void (*save_state)(const struct tn_run *run);
+    /* TN_BATCH_END: the batch of training, augmented as the network got it, with the results of its forward pass;
+     * TN_VALIDATION_BATCH_END: the same as `seen`. */
+    const struct tn_seen_batch *batch_seen;
+    /* TN_BATCH_END: the mean gradients of that step, in a copy as read_weights() gives it; data is NULL where there is
+     * none. Planned: `reads_gradients` of the type must say so. */
+    tn_status (*read_gradients)(const struct tn_run *run, const struct tn_weights **gradients, struct tn_error *error);
 };
 
 enum {
@@ -282,6 +288,8 @@ struct tn_callback {
     /* Of a type that draws the progress line, of which a run has one at most: asked after each batch and at the end of
      * an epoch, unless the user wants none. Returns enum tn_progress_way; `text` has text_bytes of room.  [step] */
     int32_t (*progress)(void *self, const struct tn_progress *progress, char *text, uint64_t text_bytes);
+    /* 1 when it will call read_gradients(): they are kept to the end of each step then; NULL = no.  [setup] */
+    int32_t (*reads_gradients)(const void *self);
 };
 
 #define TN_SIZE_OF_TN_OPTIMIZER sizeof(struct tn_optimizer)
