@@ -20,6 +20,7 @@ struct played {
     struct tn_run run;
     struct tn_log_value logs[8];
     struct tn_weights weights;
+    struct tn_seen_batch batch;
     char folder[64], said[512];
     unsigned said_count;
 };
@@ -75,7 +76,9 @@ TN_UNUSED static void begin(struct played *played, const char *keys)
                                   .learning_rate = 0.25,
                                   .core = played,
                                   .say = run_say,
-                                  .read_weights = run_read_weights};
+                                  .read_weights = run_read_weights,
+                                  .batch_seen = &played->batch,
+                                  .read_gradients = run_read_weights};
     ck_assert_msg(open_callback(played, keys) == TN_OK, "%s", played->problems.items[0].text);
 }
 

@@ -193,6 +193,64 @@ START_TEST(histograms_count_the_weights)
 }
 END_TEST
 
+START_TEST(gradients_are_those_of_the_last_batch)
+{
+    float values[] = {1, 2, 3};
+    struct tn_weight weights[] = {{.name = "kernel", .shape = {1, {3}}, .data = values},
+                                  {.name = "moving_mean", .shape = {1, {3}}, .data = NULL}};
+    struct tn_weight_layer layers[] = {{.name = "a", .weight_count = 2, .weights = weights}};
+    struct played played;
+    struct events events;
+    begin(&played, "histogram_freq = 2\nwrite_grads = yes\n");
+    played.weights = (struct tn_weights){.size = sizeof played.weights, .layer_count = 1, .layers = layers};
+    tell(&played, TN_RUN_BEGIN);
+    for (int i = 0; i < 2; i++)
+        train_epoch(&played, played.run.batches);
+    tell(&played, TN_RUN_END);
+    read_events(&played, "logs/train", 0, &events);
+    const struct event *event = find_event(&events, "a/kernel_grad/histogram", 0);
+    ck_assert(event_is(&event->plugin, "histograms"));
+    assert_row(event, 29, 3 - 2.0 / 30, 3, 1);
+    ck_assert_uint_eq(events.count, 1 + 2 * 2 + 2); /* version, epochs, weights and gradients of the first one */
+    events_release(&events);
+    end(&played);
+}
+END_TEST
+
+START_TEST(pictures_are_those_of_the_first_batch)
+{
+    static const unsigned char bytes[2 * 12] = {255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9};
+    const float weights[] = {0, 1};
+    struct played played;
+    struct events events;
+    begin(&played, "images = 4\nimages_freq = 2\n");
+    played.batch = (struct tn_seen_batch){.size = sizeof played.batch,
+                                          .count = 2,
+                                          .height = 2,
+                                          .width = 2,
+                                          .channels = 3,
+                                          .pixel_type = TN_PIXEL_U8,
+                                          .images = bytes,
+                                          .weights = weights};
+    tell(&played, TN_RUN_BEGIN);
+    for (int i = 0; i < 3; i++)
+        train_epoch(&played, 2);
+    played.batch.count = 1; /* none of them stands for a sample */
+    train_epoch(&played, 2);
+    train_epoch(&played, 2);
+    tell(&played, TN_RUN_END);
+    read_events(&played, "logs/train", 0, &events);
+    for (uint64_t step = 0; step <= 2; step += 2) {
+        const struct event *event = find_event(&events, "training_batch", step);
+        ck_assert(event_is(&event->plugin, "images"));
+        ck_assert(event->type == 7 && event->rank == 1 && event->dims[0] == 2 + 1);
+    }
+    ck_assert_uint_eq(events.count, 1 + 5 * 2 + 2);
+    events_release(&events);
+    end(&played);
+}
+END_TEST
+
 /* ---- a real run ---- */
 
 static const char experiment_text[] = "[experiment]\nname = small\nepochs = 2\n"
@@ -200,6 +258,7 @@ static const char experiment_text[] = "[experiment]\nname = small\nepochs = 2\n"
                                       "[source:train]\ntype = shapes\ncount = 36\nclasses = 3\n"
                                       "[source:validation]\ntype = shapes\ncount = 20\nclasses = 3\nseed = 9\n"
                                       "[callback:board]\ntype = tensorboard\nhistogram_freq = 1\nupdate_freq = 2\n"
+                                      "write_grads = yes\nimages = 2\n"
                                       "[layer:conv]\ntype = conv2d\nfilters = 4\nkernel_size = 3\n"
                                       "[layer:gap]\ntype = global_average_pooling2d\n"
                                       "[layer:out]\ntype = dense\nunits = 3\nactivation = softmax\n";
@@ -242,7 +301,9 @@ START_TEST(a_real_run_shows_its_numbers_and_weights)
                   problems.count ? problems.items[0].text : "no reason");
     ck_assert_msg(tn_experiment_train(experiment, &request, &result, &error) == TN_OK, "%s", error.text);
     read_events(&place, "runs/small/logs/train", 0, &events);
-    ck_assert_uint_eq(events.count, 1 + 1 + 5 * 2 + 2 * 3 + 2 * 4); /* version, text, batches, epochs, weights */
+    /* version, text, batches, epochs, weights and gradients, pictures */
+    ck_assert_uint_eq(events.count, 1 + 1 + 5 * 2 + 2 * 3 + 2 * 4 * 2 + 2);
+    (void)find_event(&events, "conv/kernel_grad/histogram", 1);
     ck_assert(event_is(&events.items[1].tag, "configuration"));
     (void)find_event(&events, "batch_loss", 10);
     (void)find_event(&events, "epoch_accuracy", 1);
@@ -275,6 +336,8 @@ int main(void)
     tcase_add_test(tests, a_run_that_goes_on_writes_a_file_behind);
     tcase_add_test(tests, rates_are_written_when_asked_for);
     tcase_add_test(tests, histograms_count_the_weights);
+    tcase_add_test(tests, gradients_are_those_of_the_last_batch);
+    tcase_add_test(tests, pictures_are_those_of_the_first_batch);
     tcase_add_test(tests, a_real_run_shows_its_numbers_and_weights);
     suite_add_tcase(suite, tests);
     runner = srunner_create(suite);

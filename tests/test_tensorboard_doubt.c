@@ -146,6 +146,8 @@ START_TEST(mistakes_are_said_before_the_first_epoch)
     refused_option("update_freq = 0\n", "neither `epoch` nor `batch`");
     refused_option("update_freq = 5x\n", "neither `epoch` nor `batch`");
     refused_option("histogram_freq = -1\n", "histogram_freq");
+    refused_option("write_grads = yes\n", "histogram_freq says how often");
+    refused_option("images = 65\n", "images");
     refused_option("write_graph = no\n", "write_graph");
     refused_run("log_dir = config.ini\n", "cannot write");
     refused_run("log_dir = /proc/none\n", "cannot write /proc/none");

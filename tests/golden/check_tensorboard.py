@@ -56,6 +56,9 @@ path = {{epoch}}.h5
 type = tensorboard
 update_freq = {EVERY}
 histogram_freq = 1
+write_grads = yes
+images = 3
+images_freq = 2
 write_steps_per_second = yes
 throughput = yes
 confusion_matrix = yes
@@ -160,6 +163,68 @@ def check_histograms(top):
     return failed + expect(failed == 0 and count == EPOCHS * 8, f"{count} histograms are TensorFlow's")
 
 
+def check_images(top):
+    """The first pictures of the first batch of every second epoch; without augmentation they are those of the folder."""
+    files = [tf.io.decode_jpeg(tf.io.read_file(path), dct_method="INTEGER_ACCURATE").numpy().astype(int)
+             for path in sorted(glob.glob(f"{top}/data/train/*/*"))]
+    found = values(f"{top}/runs/board/logs/train").get("training_batch", [])
+    failed = expect([step for step, _ in found] == list(range(0, EPOCHS, 2)), "training_batch, of every second epoch")
+    for step, (width, height, *pngs) in found:
+        pictures = [tf.io.decode_png(png).numpy().astype(int) for png in pngs]
+        failed += expect(len(pngs) == 3 and (int(width), int(height)) == (24, 24), f"three pictures in epoch {step}")
+        failed += expect(all(any(np.array_equal(picture, file) for file in files) for picture in pictures),
+                         f"they are of the folder in epoch {step}")
+        failed += expect(len({picture.tobytes() for picture in pictures}) == 3, f"and not one thrice in epoch {step}")
+    return failed
+
+
+def check_gradients(top):
+    """Of what is trained, as many numbers as it has; the sums of a bias's gradients are not all the same."""
+    found = values(f"{top}/runs/board/logs/train")
+    sizes = {"conv/kernel": 3 * 3 * 3 * 4, "conv/bias": 4, "norm/gamma": 4, "norm/beta": 4, "out/kernel": 12, "out/bias": 3}
+    tags = {tag.split("_grad")[0] for tag in found if "_grad/" in tag}
+    failed = expect(tags == set(sizes), "gradients of all that is trained")
+    for name, size in sizes.items():
+        rows = found.get(f"{name}_grad/histogram", [])
+        good = [step for step, _ in rows] == list(range(EPOCHS)) and all(row[:, 2].sum() == size for _, row in rows)
+        failed += expect(good and rows[0][1][29, 1] > rows[0][1][0, 0], f"gradients of {name}")
+    return failed
+
+
+def check_resumed(tenon, top):
+    """A run that is killed behind an epoch, before its state is saved, and goes on: in one graph, each epoch as log.csv
+    has it; what was repeated lies on what was there."""
+    with open(f"{top}/killed.ini", "w", encoding="utf-8") as file:
+        file.write(EXPERIMENT.replace("name = board", "name = killed\nsave_every = 5 batches"))
+        file.write("[callback:accident]\ntype = exec\non = epoch_end\ncommand = [ $TENON_EPOCH = 1 ] || . ./accident\n")
+    with open(f"{top}/accident", "w", encoding="utf-8") as file:
+        file.write("kill -9 $PPID\n")
+    failed = expect(subprocess.run([tenon, "train", "killed.ini", "--quiet"], cwd=top, check=False).returncode == -9, "killed")
+    with open(f"{top}/accident", "w", encoding="utf-8") as file:
+        file.write("true\n")
+    run(tenon, "train", "killed.ini", "--quiet", folder=top)
+    rows = log_rows(f"{top}/runs/killed/log.csv")
+    same = log_rows(f"{top}/runs/board/log.csv")
+    failed += expect(rows == same, "it ends as the run that was not killed")
+    for folder, prefix in (("train", ""), ("validation", "val_")):
+        board = EventAccumulator(f"{top}/runs/killed/logs/{folder}", size_guidance={"tensors": 0})
+        board.Reload()
+        for name in ("loss", "accuracy"):
+            points = [(event.step, float(tf.make_ndarray(event.tensor_proto))) for event in board.Tensors(f"epoch_{name}")]
+            wanted = {(int(row["epoch"]), float(np.float32(row[f"{prefix}{name}"]))) for row in rows}
+            failed += expect(set(points) == wanted, f"{folder}: epoch_{name} is that of log.csv")
+        failed += expect(len(points) == EPOCHS + 1, f"{folder}: one epoch was done twice")
+    train = EventAccumulator(f"{top}/runs/killed/logs/train", size_guidance={"tensors": 0})
+    train.Reload()
+    batches = {}
+    for event in train.Tensors("batch_loss"):
+        batches.setdefault(event.step, set()).add(float(tf.make_ndarray(event.tensor_proto)))
+    wanted = [step for step in range(1, EPOCHS * STEPS + 1) if step % EVERY == 0]
+    failed += expect(sorted(batches) == wanted and all(len(losses) == 1 for losses in batches.values()),
+                     "batch_loss: one value for each step")
+    return failed
+
+
 def check_second(tenon, top):
     """A second run into the same folder: TensorBoard sees one graph of both."""
     run(tenon, "train", "board.ini", "--fresh", "--quiet", f"callback:board.log_dir={top}/runs/board/logs", folder=top)
@@ -226,7 +291,8 @@ def main():
         with open(f"{top}/board.ini", "w", encoding="utf-8") as file:
             file.write(EXPERIMENT)
         run(tenon, "train", "board.ini", "--quiet", folder=top)
-        failed = check_log(top) + check_confusion(top) + check_histograms(top) + check_server(top) + check_second(tenon, top)
+        failed = check_log(top) + check_confusion(top) + check_histograms(top) + check_gradients(top) + check_images(top)
+        failed += check_server(top) + check_resumed(tenon, top) + check_second(tenon, top)
     print(f"{failed} failed" if failed else "all good")
     return 1 if failed else 0
 
