@@ -100,12 +100,21 @@ static void draw_row(const struct confusion *confusion, const struct canvas *can
     }
 }
 
+/* Of the longest name. */
+static int32_t name_letters(const char *const *names, uint32_t name_count, uint32_t classes)
+{
+    size_t longest = name_count < classes ? NAME_LETTERS : 1;
+    for (uint32_t i = 0; i < name_count && i < classes; i++)
+        longest = strlen(names[i]) > longest ? strlen(names[i]) : longest;
+    return longest < NAME_LETTERS ? (int32_t)longest : NAME_LETTERS;
+}
+
 tn_status confusion_draw(const struct confusion *confusion, const char *const *names, uint32_t name_count, void **png,
                          size_t *bytes, int32_t *width, int32_t *height, struct tn_error *error)
 {
     int32_t classes = (int32_t)confusion->classes, fit = LARGEST / classes;
     int32_t cell = fit >= 24 ? 24 : fit > 0 ? fit : 1, named = cell > FONT_HEIGHT;
-    int32_t left = GAP + (named ? NAME_LETTERS * LETTER + GAP : 0);
+    int32_t left = GAP + (named ? name_letters(names, name_count, confusion->classes) * LETTER + GAP : 0);
     struct canvas canvas = {.width = left + classes * cell + GAP, .height = 2 * GAP + classes * cell};
     char name[NAME_LETTERS + 1];
     canvas.pixels = malloc((size_t)canvas.width * (size_t)canvas.height * 3);

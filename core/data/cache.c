@@ -293,8 +293,9 @@ static tn_status use_file(struct tn_cache *cache, int64_t limit, struct tn_error
     uint64_t size = (uint64_t)state.st_size;
     cache->limit = limit > 0 ? (uint64_t)limit : room_for(cache, size);
     bool whole = size >= PAGE && read_at(cache, 0, &found, sizeof found);
-    if (size > 0 &&
-        (!read_at(cache, 0, &found, 8 < size ? 8 : size) || memcmp(found.magic, "TENONCA", size < 7 ? size : 7) != 0))
+    if (size > 0 && !read_at(cache, 0, &found, 8 < size ? 8 : size))
+        return tn_fail(error, TN_IO, "cache %s: cannot read it: %s", cache->path, strerror(errno));
+    if (size > 0 && memcmp(found.magic, "TENONCA", size < 7 ? size : 7) != 0)
         return tn_fail(error, TN_INVALID, "cache %s: this file is no cache of tenon's, and is left alone; name another",
                        cache->path);
     if (whole && read_at(cache, 0, &found, sizeof found) && memcmp(&wanted, &found, sizeof wanted) == 0) {
@@ -319,6 +320,12 @@ static char *file_path(const struct tn_dataset *dataset)
     return NULL;
 }
 
+/* A disk that is full or broken, and not a mistake in the name. */
+static bool is_of_disk(int reason)
+{
+    return reason == ENOSPC || reason == EDQUOT || reason == EIO || reason == EROFS;
+}
+
 static tn_status open_file(struct tn_cache **cache, int64_t limit, struct tn_error *error)
 {
     struct tn_cache *made = *cache;
@@ -327,7 +334,8 @@ static tn_status open_file(struct tn_cache **cache, int64_t limit, struct tn_err
         return tn_fail(error, TN_NO_MEMORY, "no memory for a cache");
     made->file = open(made->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0666);
     if (made->file < 0)
-        return tn_fail(error, TN_IO, "cache %s: cannot open it: %s", made->path, strerror(errno));
+        return tn_fail(error, is_of_disk(errno) ? TN_IO : TN_INVALID, "cache %s: cannot open it: %s", made->path,
+                       strerror(errno));
     if (flock(made->file, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
         tn_log(TN_LOG_WARNING, "cache %s: another process uses it; this one goes on without", made->path);
         tn_cache_close(cache);
@@ -376,6 +384,7 @@ tn_status tn_cache_open(const struct tn_dataset *dataset, struct tn_cache **cach
     if (!options->cache || strcmp(options->cache, "none") == 0)
         return TN_OK;
     struct tn_cache *made = calloc(1, sizeof *made);
+    struct tn_error failure = {.status = TN_OK};
     if (!made)
         return tn_fail(error, TN_NO_MEMORY, "no memory for a cache");
     *cache = made;
@@ -390,10 +399,14 @@ tn_status tn_cache_open(const struct tn_dataset *dataset, struct tn_cache **cach
     else if (strcmp(options->cache, "memory") == 0)
         status = reserve(made, options->cache_limit, error);
     else
-        status = open_file(cache, options->cache_limit, error);
+        status = open_file(cache, options->cache_limit, &failure);
     if (status != TN_OK)
         tn_cache_close(cache);
-    return status;
+    if (status == TN_IO) { /* a run that goes on must not depend on what only saves time */
+        tn_log(TN_LOG_WARNING, "%s; pictures are not kept, which takes more time", failure.text);
+        return TN_OK;
+    }
+    return failure.status == TN_OK ? status : tn_fail(error, status, "%s", failure.text);
 }
 
 void tn_cache_close(struct tn_cache **cache)

@@ -144,7 +144,13 @@ static tn_status open_copy(struct tn_experiment *experiment, bool with_slots, st
 
 tn_status tn_experiment_prepare_saving(struct tn_experiment *experiment, struct tn_error *error)
 {
-    return open_copy(experiment, false, &experiment->own->weights, error);
+    struct tn_experiment_own *own = experiment->own;
+    tn_status status = open_copy(experiment, false, &own->weights, error);
+    if (status == TN_OK && own->writes_behind)
+        status = open_copy(experiment, false, &own->shown, error);
+    if (status == TN_OK && tn_network_report(experiment->network)->keeps_gradients)
+        status = open_copy(experiment, false, &own->gradients, error);
+    return status;
 }
 
 /* A file that needs a description in Keras' words would fail at the end of the first epoch: better now. */

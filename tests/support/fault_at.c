@@ -1,7 +1,7 @@
 /* fault_at.c: preloaded into tenon, makes calls on what is below $FAULT_UNDER fail.
  *
  * - FAULT_AT=K: the K-th call of those that change or read something: open, read, write, fsync, fdatasync, close,
- *   rename, mkdir, unlink, truncate, ftruncate
+ *   rename, mkdir, unlink, truncate, ftruncate, and those of caches and copies
  * - FAULT_ERRNO=N: with this errno; 0: reads and writes are short, the others are as always
  * - FAULT_FOREVER=1: and all behind it that write, as on a disk that is full or a drive that is gone
  * - FAULT_COUNT=FILE: at the end the number of calls is written to FILE
@@ -196,4 +196,62 @@ int ftruncate(int descriptor, off_t length)
     int below = is_open_below(descriptor);
     FAIL_IF(fails(below, 1));
     return real(descriptor, length);
+}
+
+/* ---- the calls of caches, lists of records and staged copies ---- */
+
+static int is_below_folder(int folder, const char *path)
+{
+    return path[0] == '/' || folder == AT_FDCWD ? is_below(path) : is_open_below(folder);
+}
+
+int openat(int folder, const char *path, int flags, ...)
+{
+    REAL(int, "openat", int, const char *, int, ...);
+    mode_t mode = 0;
+    if (flags & O_CREAT) {
+        va_list arguments;
+        va_start(arguments, flags);
+        mode = va_arg(arguments, mode_t);
+        va_end(arguments);
+    }
+    FAIL_IF(fails(is_below_folder(folder, path) && !(flags & O_DIRECTORY), (flags & O_ACCMODE) != O_RDONLY));
+    return real(folder, path, flags, mode);
+}
+
+int mkostemp(char *path, int flags)
+{
+    REAL(int, "mkostemp", char *, int);
+    FAIL_IF(fails(is_below(path), 1));
+    return real(path, flags);
+}
+
+ssize_t pwrite(int descriptor, const void *bytes, size_t count, off_t at)
+{
+    REAL(ssize_t, "pwrite", int, const void *, size_t, off_t);
+    int it = fails(is_open_below(descriptor), 1);
+    FAIL_IF(it);
+    return real(descriptor, bytes, it && count > 1 ? count / 2 : count, at);
+}
+
+ssize_t pread(int descriptor, void *bytes, size_t count, off_t at)
+{
+    REAL(ssize_t, "pread", int, void *, size_t, off_t);
+    int it = fails(is_open_below(descriptor), 0);
+    FAIL_IF(it);
+    return real(descriptor, bytes, it && count > 1 ? count / 2 : count, at);
+}
+
+int fallocate(int descriptor, int mode, off_t at, off_t bytes)
+{
+    REAL(int, "fallocate", int, int, off_t, off_t);
+    FAIL_IF(fails(is_open_below(descriptor), 1));
+    return real(descriptor, mode, at, bytes);
+}
+
+int unlinkat(int folder, const char *path, int flags)
+{
+    REAL(int, "unlinkat", int, const char *, int);
+    FAIL_IF(fails(is_below_folder(folder, path), 1));
+    return real(folder, path, flags);
 }
