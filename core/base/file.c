@@ -106,6 +106,11 @@ void tn_folder_sync(const char *path)
     }
 }
 
+bool tn_file_sync(int file)
+{
+    return fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP || errno == ENOSYS;
+}
+
 /* One file under one name. A failed fsync or close condemns it: the system may have dropped what was not written, and a
  * second fsync would succeed. */
 static tn_status write_new(const char *path, int flags, const void *data, uint64_t bytes, struct tn_error *error)
@@ -116,7 +121,7 @@ static tn_status write_new(const char *path, int flags, const void *data, uint64
         return io_error(error, "create", path);
     if (write_all(file, data, bytes) != TN_OK)
         status = io_error(error, "write", path);
-    else if (fsync(file) != 0 && errno != EINVAL && errno != ENOTSUP && errno != ENOSYS)
+    else if (!tn_file_sync(file))
         status = io_error(error, "write to the disk", path);
     if (close(file) != 0 && status == TN_OK)
         status = io_error(error, "close", path);

@@ -73,7 +73,7 @@ static tn_status write_file(const char *path, const char *data, char *back, stru
         return refuse("create", path, error);
     if (write(file, data, PROBE_BYTES) != PROBE_BYTES)
         status = refuse("write to", path, error);
-    else if (fsync(file) != 0 && errno != EINVAL && errno != ENOTSUP && errno != ENOSYS)
+    else if (!tn_file_sync(file))
         status = refuse("sync", path, error);
     if (close(file) != 0 && status == TN_OK)
         status = refuse("close", path, error);
