@@ -117,8 +117,8 @@ tn_status tn_state_load_newest(const char *directory, const char *local_base, st
 const char *tn_place_local(const char *state_folder, const char *directory, char *buffer, size_t bytes);
 struct tn_place_report {
     double seconds_per_byte; /* of writing, syncing and reading back */
-    bool renames, overwrites;
-    uint64_t free_bytes; /* UINT64_MAX = not known */
+    bool replaces;           /* a file by renaming a new one to its name, so that one of both is there at any time */
+    uint64_t free_bytes;     /* UINT64_MAX = not known */
 };
 /* Tries out a folder with a small file. What cannot work is an error. */
 tn_status tn_place_probe(const char *folder, uint64_t state_bytes, struct tn_place_report *report,

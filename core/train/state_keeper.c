@@ -99,6 +99,14 @@ static void say_place(struct tn_loop *loop, const struct tn_state_keeper *keeper
         (void)snprintf(text + length, sizeof text - (size_t)length, "; from there it is copied to %s, in about %s",
                        keeper->run_folder, tn_say_seconds(slow, sizeof slow, bytes * second->seconds_per_byte));
     tn_loop_say(loop, TN_LOG_INFO, text);
+    if (second->replaces)
+        return;
+    (void)snprintf(
+        text, sizeof text,
+        "files in %s cannot be replaced by renaming: a checkpoint that is written again is written twice, and "
+        "a run that is cut off while it does may leave it as FILE.new",
+        loop->directory.path);
+    tn_loop_say(loop, TN_LOG_INFO, text);
 }
 
 /* Where to write, and whether that works. A machine's own disk that does not is done without. */
