@@ -1,5 +1,6 @@
 /* test_base.c: memory, text, nearest names, files and log of the core. */
 #include <dirent.h>
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -315,6 +316,27 @@ START_TEST(a_failed_write_leaves_the_old_file_and_nothing_else)
 }
 END_TEST
 
+START_TEST(a_file_is_compared_with_what_was_written)
+{
+    enum { BYTES = 600000 }; /* more than is compared at a time */
+    struct tn_error error = {.status = TN_OK};
+    const char *path = in_folder("compared");
+    char *data = calloc(1, BYTES + 1);
+    ck_assert_ptr_nonnull(data);
+    data[BYTES - 1] = 'x';
+    ck_assert_int_eq(tn_file_write_new(path, O_EXCL, data, BYTES, &error), TN_OK);
+    ck_assert_int_eq(tn_file_compare(path, data, BYTES, &error), TN_OK);
+    ck_assert_int_eq(tn_file_compare(path, data, BYTES + 1, &error), TN_IO); /* it is shorter */
+    data[BYTES - 1] = 'y';
+    ck_assert_int_eq(tn_file_compare(path, data, BYTES, &error), TN_IO);
+    ck_assert_ptr_nonnull(strstr(error.text, path));
+    ck_assert_int_eq(tn_file_write_new(path, O_EXCL, data, BYTES, &error), TN_IO); /* it is there */
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(tn_file_compare(path, data, BYTES, &error), TN_IO);
+    free(data);
+}
+END_TEST
+
 START_TEST(file_errors_name_the_path_and_the_reason)
 {
     struct tn_error error = {.status = TN_OK};
@@ -469,6 +491,7 @@ int main(void)
     tcase_add_checked_fixture(files, make_folder, remove_folder);
     tcase_add_test(files, files_are_written_whole_and_read_back);
     tcase_add_test(files, a_failed_write_leaves_the_old_file_and_nothing_else);
+    tcase_add_test(files, a_file_is_compared_with_what_was_written);
     tcase_add_test(files, file_errors_name_the_path_and_the_reason);
     tcase_add_test(files, append_adds_to_the_end);
     tcase_add_test(files, folders_are_made_with_parents);

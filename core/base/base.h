@@ -60,8 +60,16 @@ tn_status tn_file_read(const char *path, uint64_t limit, void **data, uint64_t *
 /* Whole or not there: PATH.tmp-PID, write, fsync, close, rename, fsync of the folder; the temporary file never stays
  * behind. */
 tn_status tn_file_write(const char *path, const void *data, uint64_t bytes, struct tn_error *error);
+/* One file under its own name: written, synced and closed, and not left behind when that fails. flags: O_EXCL or
+ * O_TRUNC, for what is there already. */
+tn_status tn_file_write_new(const char *path, int flags, const void *data, uint64_t bytes, struct tn_error *error);
+/* Does a file begin with these bytes? TN_IO where it cannot be read or holds others. */
+tn_status tn_file_compare(const char *path, const void *data, uint64_t bytes, struct tn_error *error);
 /* Appends to a file and flushes it to the system. */
 tn_status tn_file_append(const char *path, const void *data, uint64_t bytes, struct tn_error *error);
+/* Makes what was written to an open file last through a power cut; some file systems cannot, which is no error. False:
+ * errno says why not. */
+bool tn_file_sync(int file);
 tn_status tn_folder_make(const char *path, struct tn_error *error); /* with parents */
 /* Makes a rename to `path` last through a power cut, where the file system can. */
 void tn_folder_sync(const char *path);

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { PIECE = 1 << 18 }; /* bytes that are compared at a time */
+
 static tn_status io_error(struct tn_error *error, const char *what, const char *path)
 {
     int reason = errno;
@@ -106,9 +108,14 @@ void tn_folder_sync(const char *path)
     }
 }
 
-/* One file under one name. A failed fsync or close condemns it: the system may have dropped what was not written, and a
- * second fsync would succeed. */
-static tn_status write_new(const char *path, int flags, const void *data, uint64_t bytes, struct tn_error *error)
+bool tn_file_sync(int file)
+{
+    return fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP || errno == ENOSYS;
+}
+
+/* A failed fsync or close condemns it: the system may have dropped what was not written, and a second fsync would
+ * succeed. */
+tn_status tn_file_write_new(const char *path, int flags, const void *data, uint64_t bytes, struct tn_error *error)
 {
     tn_status status = TN_OK;
     int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
@@ -116,7 +123,7 @@ static tn_status write_new(const char *path, int flags, const void *data, uint64
         return io_error(error, "create", path);
     if (write_all(file, data, bytes) != TN_OK)
         status = io_error(error, "write", path);
-    else if (fsync(file) != 0 && errno != EINVAL && errno != ENOTSUP && errno != ENOSYS)
+    else if (!tn_file_sync(file))
         status = io_error(error, "write to the disk", path);
     if (close(file) != 0 && status == TN_OK)
         status = io_error(error, "close", path);
@@ -135,15 +142,15 @@ static tn_status write_without_rename(const char *path, const void *data, uint64
     if (length < 0 || (size_t)length >= sizeof beside)
         return tn_fail(error, TN_IO, "the path %.200s… is too long", path);
     if (!tn_path_exists(path))
-        return write_new(path, O_EXCL, data, bytes, error);
+        return tn_file_write_new(path, O_EXCL, data, bytes, error);
     (void)unlink(beside);
-    status = write_new(beside, O_EXCL, data, bytes, error);
+    status = tn_file_write_new(beside, O_EXCL, data, bytes, error);
     if (status != TN_OK)
         return status;
     if (unlink(path) != 0)
         status = io_error(error, "replace", path);
     else
-        status = write_new(path, O_EXCL, data, bytes, error);
+        status = tn_file_write_new(path, O_EXCL, data, bytes, error);
     if (status != TN_OK)
         return tn_error_wrap(error, status, "the new file is %s", beside);
     (void)unlink(beside);
@@ -162,7 +169,7 @@ static tn_status write_once(const char *path, const void *data, uint64_t bytes, 
     int length = snprintf(temporary, sizeof temporary, "%s.tmp-%ld", path, (long)getpid());
     if (length < 0 || (size_t)length >= sizeof temporary)
         return tn_fail(error, TN_IO, "the path %.200s… is too long", path);
-    status = write_new(temporary, O_TRUNC, data, bytes, error);
+    status = tn_file_write_new(temporary, O_TRUNC, data, bytes, error);
     if (status != TN_OK)
         return status;
     if (rename(temporary, path) == 0) {
@@ -184,6 +191,29 @@ tn_status tn_file_write(const char *path, const void *data, uint64_t bytes, stru
         return status;
     (void)nanosleep(&pause, NULL);
     return write_once(path, data, bytes, error);
+}
+
+tn_status tn_file_compare(const char *path, const void *data, uint64_t bytes, struct tn_error *error)
+{
+    const unsigned char *expected = data;
+    unsigned char *piece = malloc(PIECE);
+    uint64_t at = 0, got = 0;
+    tn_status status = TN_OK;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0 || !piece)
+        status = tn_fail(error, TN_IO, "cannot read %s back: %s", path, strerror(errno));
+    while (status == TN_OK && at < bytes) {
+        uint64_t count = bytes - at < PIECE ? bytes - at : PIECE;
+        if (read_all(file, piece, count, &got) != TN_OK)
+            status = tn_fail(error, TN_IO, "cannot read %s back: %s", path, strerror(errno));
+        else if (got < count || memcmp(piece, expected + at, (size_t)count) != 0)
+            status = tn_fail(error, TN_IO, "%s does not hold what was written to it", path);
+        at += count;
+    }
+    if (file >= 0)
+        (void)close(file);
+    free(piece);
+    return status;
 }
 
 tn_status tn_file_append(const char *path, const void *data, uint64_t bytes, struct tn_error *error)

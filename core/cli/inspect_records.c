@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "cli/inspect.h"
 #include "tfrecord/tfrecord.h"
 
@@ -258,10 +258,7 @@ static void watch(struct tn_record_set *set)
         total += stat(set->files[i].path, &state) == 0 ? (uint64_t)state.st_size : 0;
     pthread_mutex_lock(&set->lock);
     while (set->running > 0) {
-        struct timespec until;
-        (void)clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += 100 * 1000 * 1000;
-        until.tv_sec += until.tv_nsec / 1000000000, until.tv_nsec %= 1000000000;
+        struct timespec until = tn_deadline(0.1);
         (void)pthread_cond_timedwait(&set->ended, &set->lock, &until);
         double took = tn_seconds_now() - started;
         if (took > PATIENCE_SECONDS && !set->inspect->options->json)

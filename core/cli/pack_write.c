@@ -2,8 +2,8 @@
  * costs one shard at most. What is made ahead is bounded by a ring of slots that keep their memory. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/thread.h"
 #include "cli/pack.h"
 #include "records/record_writer.h"
 
@@ -86,10 +86,7 @@ static struct slot *next_slot(struct work *work)
     struct slot *slot = &work->slots[work->taken % work->slot_count];
     pthread_mutex_lock(&work->lock);
     while (!slot->ready && !*work->pack->stop) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += 200 * 1000 * 1000; /* a signal sets a flag and wakes nobody */
-        until.tv_sec += until.tv_nsec / 1000000000, until.tv_nsec %= 1000000000;
+        struct timespec until = tn_deadline(0.2); /* a signal sets a flag and wakes nobody */
         (void)pthread_cond_timedwait(&work->made, &work->lock, &until);
     }
     bool ready = slot->ready;

@@ -2,8 +2,8 @@
  * with growing pauses. What is damaged, missing or refused for good is not tried twice.
  */
 #include <errno.h>
-#include <time.h>
 
+#include "base/thread.h"
 #include "data/dataset.h"
 
 /* The longest pause; a drive that is gone for longer is a matter of `retries`. */
@@ -12,12 +12,8 @@ static const double longest_pause = 30;
 /* Sleeps under the mutex; false when nobody waits for the sample any more. */
 static bool pause_for(struct tn_dataset *dataset, double seconds)
 {
-    struct timespec until;
+    struct timespec until = tn_deadline(seconds);
     int code = 0;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    double end = (double)until.tv_sec + 1e-9 * (double)until.tv_nsec + seconds;
-    until.tv_sec = (time_t)end;
-    until.tv_nsec = (long)((end - (double)until.tv_sec) * 1e9);
     while (code != ETIMEDOUT && !dataset->quit && !dataset->halting)
         code = pthread_cond_timedwait(&dataset->work, &dataset->mutex, &until);
     return !dataset->quit && !dataset->halting;

@@ -8,9 +8,9 @@
 #include "data/reading.h"
 
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 
+#include "base/thread.h"
 #include "data/dataset.h"
 
 enum { LOOK_AFTER = 64, FEWEST = 4, MOST = 64 };
@@ -220,7 +220,6 @@ void tn_reading_start(struct tn_dataset *dataset)
 {
     struct tn_reading *reading = &dataset->reading;
     uint32_t threads = reading->wanted;
-    sigset_t all, before;
     if (reading->started > 0 || threads == 0 || reading->slots)
         return;
     if (!make_room(reading, threads)) {
@@ -232,12 +231,9 @@ void tn_reading_start(struct tn_dataset *dataset)
         return;
     }
     reading->from = reading->claim = dataset->claim;
-    sigfillset(&all); /* signals are the main thread's affair */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (reading->started < threads &&
-           pthread_create(&reading->threads[reading->started], NULL, reader_main, dataset) == 0)
+           tn_thread_start(&reading->threads[reading->started], reader_main, dataset) == 0)
         reading->started++;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (reading->started < threads)
         tn_log(TN_LOG_WARNING, "source %s: %u of %u threads that read ahead could be started",
                dataset->spec.source->name, (unsigned)reading->started, (unsigned)threads);

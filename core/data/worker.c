@@ -2,9 +2,10 @@
  * scratch and writes it into its slot; the batch is ready when its last slot is. Which worker does what never shows. */
 #include "data/dataset.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/thread.h"
 
 /* ---- claims; all under the mutex ---- */
 
@@ -165,17 +166,6 @@ static tn_status open_worker(struct tn_dataset *dataset, struct tn_worker *worke
     return TN_OK;
 }
 
-/* Signals are the main thread's affair. */
-static int start_thread(struct tn_worker *worker)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int code = pthread_create(&worker->thread, NULL, worker_main, worker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return code;
-}
-
 tn_status tn_workers_start(struct tn_dataset *dataset, struct tn_error *error)
 {
     if (dataset->workers)
@@ -188,7 +178,7 @@ tn_status tn_workers_start(struct tn_dataset *dataset, struct tn_error *error)
     for (int32_t i = 0; status == TN_OK && i < dataset->worker_count; i++)
         status = open_worker(dataset, &dataset->workers[i], error);
     for (int32_t i = 0; status == TN_OK && i < dataset->worker_count; i++) {
-        int code = start_thread(&dataset->workers[i]);
+        int code = tn_thread_start(&dataset->workers[i].thread, worker_main, &dataset->workers[i]);
         if (code != 0)
             status = tn_fail(error, TN_FAILED, "data worker %d of %d could not be started: %s", (int)i + 1,
                              (int)dataset->worker_count, strerror(code));

@@ -208,8 +208,7 @@ tn_status tn_record_writer_commit(struct tn_record_writer *writer, uint64_t *byt
         status = empty_buffer(writer, error);
     if (status != TN_OK)
         return status;
-    /* Some file systems cannot; that is no error. */
-    if (fsync(writer->file) != 0 && errno != EINVAL && errno != ENOTSUP)
+    if (!tn_file_sync(writer->file))
         return io_error(writer, "write to the disk", error);
     int file = writer->file;
     writer->file = -1;

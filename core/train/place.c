@@ -1,6 +1,5 @@
 /* place.c: where states go, and what that place can do: tried out before the first step, so that a run is not begun
  * that could not be saved. */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,35 +57,18 @@ const char *tn_place_local(const char *state_folder, const char *directory, char
 
 /* ---- what it can do ---- */
 
-static tn_status refuse(const char *what, const char *path, struct tn_error *error)
+static tn_status write_and_read_back(const char *folder, const char *path, const char *data, struct tn_error *error)
 {
-    return tn_fail(error, TN_IO, "cannot %s %s: %s; the run's state could not be saved there", what, path,
-                   strerror(errno));
+    tn_status status = tn_file_write_new(path, O_TRUNC, data, PROBE_BYTES, error);
+    if (status == TN_OK)
+        status = tn_file_compare(path, data, PROBE_BYTES, error);
+    return status == TN_OK ? TN_OK : tn_error_wrap(error, TN_IO, "a state could not be saved in %s", folder);
 }
 
-/* Creates a file with the bytes, syncs, closes and reads it back. */
-static tn_status write_file(const char *path, const char *data, char *back, struct tn_error *error)
+/* As a new file takes the place of an old one. It need not work: tn_file_write knows another way. */
+static bool can_replace(const char *new_file, const char *old_file, const char *data)
 {
-    tn_status status = TN_OK;
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (file < 0)
-        return refuse("create", path, error);
-    if (write(file, data, PROBE_BYTES) != PROBE_BYTES)
-        status = refuse("write to", path, error);
-    else if (fsync(file) != 0 && errno != EINVAL && errno != ENOTSUP && errno != ENOSYS)
-        status = refuse("sync", path, error);
-    if (close(file) != 0 && status == TN_OK)
-        status = refuse("close", path, error);
-    if (status != TN_OK)
-        return status;
-    file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || read(file, back, PROBE_BYTES) != PROBE_BYTES)
-        status = refuse("read back", path, error);
-    else if (memcmp(data, back, PROBE_BYTES) != 0)
-        status = tn_fail(error, TN_IO, "%s does not hold what was written to it", path);
-    if (file >= 0)
-        (void)close(file);
-    return status;
+    return tn_file_write_new(old_file, O_TRUNC, data, 1, NULL) == TN_OK && rename(new_file, old_file) == 0;
 }
 
 static void measure_room(const char *folder, struct tn_place_report *report)
@@ -101,8 +83,8 @@ tn_status tn_place_probe(const char *folder, uint64_t state_bytes, struct tn_pla
                          struct tn_error *error)
 {
     char first[1200], second[1200], needed[32], there[32];
-    char *data = malloc(PROBE_BYTES), *back = malloc(PROBE_BYTES);
-    tn_status status = data && back ? TN_OK : tn_fail(error, TN_NO_MEMORY, "no memory to try out %s", folder);
+    char *data = malloc(PROBE_BYTES);
+    tn_status status = data ? TN_OK : tn_fail(error, TN_NO_MEMORY, "no memory to try out %s", folder);
     memset(report, 0, sizeof *report);
     (void)snprintf(first, sizeof first, "%s/probe.tmp-%ld", folder, (long)getpid());
     (void)snprintf(second, sizeof second, "%s/probe-2.tmp-%ld", folder, (long)getpid());
@@ -111,13 +93,11 @@ tn_status tn_place_probe(const char *folder, uint64_t state_bytes, struct tn_pla
     for (size_t i = 0; i < PROBE_BYTES; i++)
         data[i] = (char)(i * 131 + i / 251);
     double begin = tn_seconds_now();
-    status = write_file(first, data, back, error);
+    status = write_and_read_back(folder, first, data, error);
     report->seconds_per_byte = (tn_seconds_now() - begin) / PROBE_BYTES;
-    if (status == TN_OK) {
-        report->renames = rename(first, second) == 0;
-        report->overwrites = write_file(report->renames ? second : first, data, back, NULL) == TN_OK;
-    }
-    (void)unlink(report->renames ? second : first);
+    report->replaces = status == TN_OK && can_replace(first, second, data);
+    (void)unlink(first);
+    (void)unlink(second);
     measure_room(folder, report);
     if (status == TN_OK && report->free_bytes < state_bytes)
         status = tn_fail(
@@ -125,6 +105,5 @@ tn_status tn_place_probe(const char *folder, uint64_t state_bytes, struct tn_pla
             tn_say_bytes(there, sizeof there, report->free_bytes), tn_say_bytes(needed, sizeof needed, state_bytes));
 out:
     free(data);
-    free(back);
     return status;
 }

@@ -62,8 +62,7 @@ static void put_block(struct tn_state_image *image, uint32_t kind, const char *n
     seal(block);
 }
 
-/* slot: -1 the weight, TN_SLOT_KEPT the kept copy, else the optimizer's. */
-static void array_name(const struct tn_parameter_info *info, int32_t slot, char *name, size_t bytes)
+void tn_state_array_name(const struct tn_parameter_info *info, int32_t slot, char *name, size_t bytes)
 {
     if (slot == -1)
         (void)snprintf(name, bytes, "%s/%s", info->layer, info->name);
@@ -79,7 +78,7 @@ static tn_status put_array(struct tn_state_image *image, struct tn_network *netw
     const struct tn_parameter_info *info = tn_network_parameter(network, index);
     char name[sizeof((struct tn_state_block *)0)->name];
     void *content;
-    array_name(info, slot, name, sizeof name);
+    tn_state_array_name(info, slot, name, sizeof name);
     struct tn_state_block *block =
         begin_block(image, TN_STATE_ARRAY, name, (uint64_t)tn_shape_elements(&info->shape) * sizeof(float), &content);
     if (!block)

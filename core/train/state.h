@@ -62,6 +62,8 @@ tn_status tn_state_prove(const void *data, uint64_t bytes, struct tn_error *erro
 const struct tn_state_head *tn_state_head(const void *data);
 /* The block of this kind and name (NULL: the first), of proved bytes; NULL = there is none. */
 const struct tn_state_block *tn_state_find(const void *data, uint32_t kind, const char *name);
+/* What the block of a parameter is called. slot: -1 the weight, TN_SLOT_KEPT the kept copy, else the optimizer's. */
+void tn_state_array_name(const struct tn_parameter_info *info, int32_t slot, char *name, size_t bytes);
 /* Puts a proved state into the loop, but for the callbacks. What does not fit is an error before anything is changed.
  */
 tn_status tn_state_apply(struct tn_loop *loop, const void *data, struct tn_error *error);
@@ -116,8 +118,8 @@ tn_status tn_state_load_newest(const char *directory, const char *local_base, st
 const char *tn_place_local(const char *state_folder, const char *directory, char *buffer, size_t bytes);
 struct tn_place_report {
     double seconds_per_byte; /* of writing, syncing and reading back */
-    bool renames, overwrites;
-    uint64_t free_bytes; /* UINT64_MAX = not known */
+    bool replaces;           /* a file by renaming a new one to its name, so that one of both is there at any time */
+    uint64_t free_bytes;     /* UINT64_MAX = not known */
 };
 /* Tries out a folder with a small file. What cannot work is an error. */
 tn_status tn_place_probe(const char *folder, uint64_t state_bytes, struct tn_place_report *report,

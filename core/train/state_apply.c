@@ -7,18 +7,6 @@
 
 /* ---- arrays ---- */
 
-static const struct tn_state_block *find_array(const void *data, const struct tn_parameter_info *info, int32_t slot,
-                                               char *name, size_t bytes)
-{
-    if (slot == -1)
-        (void)snprintf(name, bytes, "%s/%s", info->layer, info->name);
-    else if (slot == TN_SLOT_KEPT)
-        (void)snprintf(name, bytes, "%s/%s#kept", info->layer, info->name);
-    else
-        (void)snprintf(name, bytes, "%s/%s#%d", info->layer, info->name, (int)slot);
-    return tn_state_find(data, TN_STATE_ARRAY, name);
-}
-
 static tn_status judge_array(const struct tn_state_block *block, const struct tn_parameter_info *info, const char *name,
                              struct tn_error *error)
 {
@@ -48,7 +36,8 @@ static tn_status each_array(struct tn_loop *loop, const void *data, bool write, 
         const struct tn_parameter_info *info = tn_network_parameter(network, i);
         int32_t first = takes_kept(loop, data) ? TN_SLOT_KEPT : -1;
         for (int32_t slot = first; status == TN_OK && slot < info->slot_count; slot++) {
-            const struct tn_state_block *block = find_array(data, info, slot, name, sizeof name);
+            tn_state_array_name(info, slot, name, sizeof name);
+            const struct tn_state_block *block = tn_state_find(data, TN_STATE_ARRAY, name);
             status = judge_array(block, info, name, error);
             if (status == TN_OK && write)
                 status = tn_network_write(network, i, slot, (const float *)(const void *)(block + 1), error);

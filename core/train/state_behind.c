@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "train/state.h"
 
 /* Of the time between two copies: what the place may be busy, and what a core may be. */
@@ -127,15 +127,7 @@ static void copy_newest(struct tn_state_behind *behind)
 
 static void wait_until(struct tn_state_behind *behind, double seconds)
 {
-    struct timespec until;
-    double left = fmax(seconds - tn_seconds_now(), 0.01);
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)left;
-    until.tv_nsec += (long)((left - floor(left)) * 1e9);
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = tn_deadline(fmax(seconds - tn_seconds_now(), 0.01));
     (void)pthread_cond_timedwait(&behind->moved, &behind->mutex, &until);
 }
 
@@ -162,7 +154,6 @@ static void *behind_main(void *argument)
 tn_status tn_state_behind_open(struct tn_state_shelf *from, const char *folder, uint64_t newest,
                                struct tn_state_behind **behind, struct tn_error *error)
 {
-    sigset_t all, before;
     struct tn_state_behind *made = calloc(1, sizeof *made);
     *behind = made;
     if (!made)
@@ -172,10 +163,7 @@ tn_status tn_state_behind_open(struct tn_state_shelf *from, const char *folder, 
     (void)snprintf(made->shelf.folder, sizeof made->shelf.folder, "%s", folder);
     (void)pthread_mutex_init(&made->mutex, NULL);
     (void)pthread_cond_init(&made->moved, NULL);
-    sigfillset(&all); /* signals are the main thread's affair */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    made->started = pthread_create(&made->thread, NULL, behind_main, made) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    made->started = tn_thread_start(&made->thread, behind_main, made) == 0;
     return made->started ? TN_OK
                          : tn_fail(error, TN_FAILED, "the thread that copies the run's state could not be started");
 }

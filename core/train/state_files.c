@@ -4,7 +4,6 @@
  * machine, and state/ of the run directory, where copies of some of them go.
  */
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -14,7 +13,7 @@
 
 #include "train/state.h"
 
-enum { MOST_FILES = 64, PIECE = 1 << 18 };
+enum { MOST_FILES = 64 };
 static const uint64_t LARGEST = 1ull << 36;
 
 /* ---- names ---- */
@@ -62,31 +61,6 @@ uint64_t tn_state_newest_generation(const char *folder)
 
 /* ---- writing ---- */
 
-static tn_status compare_file(const char *path, const unsigned char *data, uint64_t bytes, struct tn_error *error)
-{
-    unsigned char *piece = malloc(PIECE);
-    uint64_t at = 0;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    tn_status status = TN_OK;
-    if (!piece || file < 0)
-        status = tn_fail(error, TN_IO, "cannot read %s back: %s", path, strerror(errno));
-    while (status == TN_OK && at < bytes) {
-        ssize_t got = read(file, piece, bytes - at < PIECE ? (size_t)(bytes - at) : (size_t)PIECE);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            status = tn_fail(error, TN_IO, "cannot read %s back: %s", path, strerror(errno));
-        else if (got == 0 || memcmp(piece, data + at, (size_t)got) != 0)
-            status = tn_fail(error, TN_IO, "%s does not hold what was written to it", path);
-        else
-            at += (uint64_t)got;
-    }
-    if (file >= 0)
-        (void)close(file);
-    free(piece);
-    return status;
-}
-
 static void drop(const char *folder, uint64_t generation)
 {
     char path[1200];
@@ -131,7 +105,7 @@ tn_status tn_state_shelve(struct tn_state_shelf *shelf, uint64_t generation, con
     if (status == TN_OK)
         status = tn_file_write(path, data, bytes, error);
     if (status == TN_OK)
-        status = compare_file(path, data, bytes, error);
+        status = tn_file_compare(path, data, bytes, error);
     if (status != TN_OK)
         return status;
     size_t count = list(shelf->folder, found);

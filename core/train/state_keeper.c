@@ -5,18 +5,17 @@
  * training: it is told, and tried again with the next state.
  */
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/thread.h"
 #include "train/state.h"
 
 /* Of a run's time: what copying may cost, and what copying and writing may. */
 static const double COPY_SHARE = 0.01, SAVE_SHARE = 0.035;
 /* Between two states, whatever they cost; and what a disk is written to, on average, so that it is not worn out. */
 static const double LEAST_SECONDS = 5, BYTES_PER_SECOND = 4e6;
-static const long BEAT_SECONDS = 1; /* between two signs of life */
+static const double BEAT_SECONDS = 1; /* between two signs of life */
 /* For a file that is being written behind the training, so that nobody waits; then the state does not any more. */
 static const double MOST_SECONDS_LATE = 5;
 
@@ -52,9 +51,7 @@ static tn_status write_state(struct tn_state_keeper *keeper, struct tn_error *er
 
 static void beat(struct tn_state_keeper *keeper)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += BEAT_SECONDS;
+    struct timespec until = tn_deadline(BEAT_SECONDS);
     (void)pthread_cond_timedwait(&keeper->moved, &keeper->mutex, &until);
 }
 
@@ -104,6 +101,14 @@ static void say_place(struct tn_loop *loop, const struct tn_state_keeper *keeper
         (void)snprintf(text + length, sizeof text - (size_t)length, "; from there it is copied to %s, in about %s",
                        keeper->run_folder, tn_say_seconds(slow, sizeof slow, bytes * second->seconds_per_byte));
     tn_loop_say(loop, TN_LOG_INFO, text);
+    if (second->replaces)
+        return;
+    (void)snprintf(
+        text, sizeof text,
+        "files in %s cannot be replaced by renaming: a checkpoint that is written again is written twice, and "
+        "a run that is cut off while it does may leave it as FILE.new",
+        loop->directory.path);
+    tn_loop_say(loop, TN_LOG_INFO, text);
 }
 
 /* Where to write, and whether that works. A machine's own disk that does not is done without. */
@@ -148,7 +153,6 @@ static uint64_t last_number(const struct tn_loop *loop, const struct tn_state_ke
 
 tn_status tn_state_keeper_open(struct tn_loop *loop, struct tn_state_keeper **keeper, struct tn_error *error)
 {
-    sigset_t all, before;
     struct tn_state_keeper *made = calloc(1, sizeof *made);
     *keeper = made;
     if (!made)
@@ -164,10 +168,7 @@ tn_status tn_state_keeper_open(struct tn_loop *loop, struct tn_state_keeper **ke
     made->generation = last_number(loop, made);
     made->last_save = tn_seconds_now();
     made->last_step = loop->run.step;
-    sigfillset(&all); /* signals are the main thread's affair */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    made->started = pthread_create(&made->thread, NULL, keeper_main, made) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    made->started = tn_thread_start(&made->thread, keeper_main, made) == 0;
     return made->started ? TN_OK
                          : tn_fail(error, TN_FAILED, "the thread that saves the run's state could not be started");
 }

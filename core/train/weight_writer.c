@@ -4,9 +4,9 @@
  * until that is joined. What became of a file is kept until the callback whose it is has asked: a state of the run is
  * saved only when all have, so that it never speaks of a file that is not there.
  */
-#include <signal.h>
 #include <string.h>
 
+#include "base/thread.h"
 #include "train/state.h"
 
 static void *write_file(void *argument)
@@ -43,17 +43,6 @@ bool tn_weight_writer_busy(const struct tn_loop *loop)
     return false;
 }
 
-/* Signals are the main thread's affair. */
-static bool start(struct tn_weight_writer *writer)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    writer->running = pthread_create(&writer->thread, NULL, write_file, writer) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return writer->running;
-}
-
 tn_status tn_weight_writer_begin(struct tn_loop *loop, uint32_t owner, const char *path, uint32_t flags,
                                  struct tn_error *error)
 {
@@ -71,7 +60,8 @@ tn_status tn_weight_writer_begin(struct tn_loop *loop, uint32_t owner, const cha
     writer->outcome = (struct tn_outcome){.status = TN_OK};
     writer->outcomes[owner].there = false;
     atomic_store(&writer->done, false);
-    if (!start(writer)) { /* without a thread it takes as long as it takes */
+    writer->running = tn_thread_start(&writer->thread, write_file, writer) == 0;
+    if (!writer->running) { /* without a thread it takes as long as it takes */
         (void)write_file(writer);
         note(writer);
     }

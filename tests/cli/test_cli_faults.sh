@@ -105,6 +105,21 @@ for place in rename overwrite fsync; do
     check "$place: gone on with" [ -z "$(different)" ]
 done
 
+# What a place cannot is told, where it means something for the user.
+quiet=("${common[@]}")
+common=("${common[@]/--quiet/--verbose}")
+for place in rename overwrite; do
+    begin_at begin
+    faulty FAULT_PLACE=$place
+    expect 0
+    says "files in runs/fault cannot be replaced by renaming"
+done
+begin_at begin
+faulty FAULT_PLACE=fsync
+expect 0
+silent_about "cannot be replaced"
+common=("${quiet[@]}")
+
 # A drive that says that it has the files, and loses the newest: the state, a row of the log.
 begin_at half
 if [ "$(find runs/fault/state -name '*.tns' | wc -l)" -gt 1 ]; then # on a busy machine it may have but one

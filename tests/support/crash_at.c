@@ -4,33 +4,16 @@
  *   CRASH_AT=K        the call that is the last: of those that make, change, rename or remove a file, sync and close
  *   CRASH_AFTER=1     behind that call and not before it
  */
-#include <dlfcn.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/types.h>
-#include <unistd.h>
+
+#define UNDER "CRASH_UNDER"
+#include "below.h"
 
 static atomic_ulong calls;
-
-static int is_below(const char *path)
-{
-    const char *under = getenv("CRASH_UNDER");
-    return under && path && strstr(path, under) != NULL;
-}
-
-static int is_open_below(int descriptor)
-{
-    char link[64], path[PATH_MAX];
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
-    ssize_t length = readlink(link, path, sizeof path - 1);
-    path[length > 0 ? length : 0] = '\0';
-    return is_below(path);
-}
 
 /* Counts a call; 1 when it is the one. */
 static int is_it(int counts)
@@ -50,10 +33,6 @@ static void after(int it)
     if (it)
         _exit(99);
 }
-
-#define REAL(type_, name_, ...)                                                                                        \
-    type_ (*real)(__VA_ARGS__);                                                                                        \
-    *(void **)&real = dlsym(RTLD_NEXT, name_)
 
 int open(const char *path, int flags, ...)
 {

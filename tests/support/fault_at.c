@@ -8,36 +8,19 @@
  * - FAULT_PLACE=…: a place that cannot: rename, overwrite (change a file that is there), fsync (does not know it)
  * - FAULT_SLOW=N: fsync takes N milliseconds
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
-#include <unistd.h>
+
+#define UNDER "FAULT_UNDER"
+#include "below.h"
 
 static atomic_ulong calls;
-
-static int is_below(const char *path)
-{
-    const char *under = getenv("FAULT_UNDER");
-    return under && path && strstr(path, under) != NULL;
-}
-
-static int is_open_below(int descriptor)
-{
-    char link[64], path[PATH_MAX];
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
-    ssize_t length = readlink(link, path, sizeof path - 1);
-    path[length > 0 ? length : 0] = '\0';
-    return is_below(path);
-}
 
 static int cannot(const char *what)
 {
@@ -71,9 +54,6 @@ __attribute__((destructor)) static void tell(void)
     (void)fclose(file);
 }
 
-#define REAL(type_, name_, ...)                                                                                        \
-    type_ (*real)(__VA_ARGS__);                                                                                        \
-    *(void **)&real = dlsym(RTLD_NEXT, name_)
 /* What fails does nothing, and says why; a short call has no reason. */
 #define FAIL_IF(condition_)                                                                                            \
     do {                                                                                                               \

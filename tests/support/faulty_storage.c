@@ -5,17 +5,15 @@
  *   FAULTY_DELAY=MS  each open and read takes that long
  *   FAULTY_COUNT=F   at the end the number of failures is added to F as a line
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <time.h>
-#include <unistd.h>
+
+#define UNDER "FAULTY_UNDER"
+#include "below.h"
 
 static atomic_ulong calls, failures;
 
@@ -23,20 +21,6 @@ static unsigned long number(const char *name)
 {
     const char *text = getenv(name);
     return text ? strtoul(text, NULL, 10) : 0;
-}
-
-/* Whether the file or folder behind a descriptor lies below $FAULTY_UNDER. */
-static int is_below(int descriptor)
-{
-    const char *under = getenv("FAULTY_UNDER");
-    char link[64], path[PATH_MAX];
-    ssize_t length;
-    (void)snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
-    length = under ? readlink(link, path, sizeof path - 1) : -1;
-    if (length <= 0)
-        return 0;
-    path[length] = '\0';
-    return strncmp(path, under, strlen(under)) == 0;
 }
 
 /* The same share for any interleaving of threads; which call it hits does depend on that. */
@@ -66,16 +50,15 @@ static int fails(void)
 
 int openat(int folder, const char *path, int flags, ...)
 {
-    int (*real)(int, const char *, int, ...);
+    REAL(int, "openat", int, const char *, int, ...);
     mode_t mode = 0;
-    *(void **)&real = dlsym(RTLD_NEXT, "openat");
     if (flags & O_CREAT) {
         va_list arguments;
         va_start(arguments, flags);
         mode = va_arg(arguments, mode_t);
         va_end(arguments);
     }
-    if (folder >= 0 && !(flags & O_DIRECTORY) && is_below(folder) && fails())
+    if (folder >= 0 && !(flags & O_DIRECTORY) && is_open_below(folder) && fails())
         return -1;
     return real(folder, path, flags, mode);
 }
@@ -84,7 +67,7 @@ static ssize_t any_read(const char *name, int descriptor, void *buffer, size_t b
 {
     ssize_t (*real_read)(int, void *, size_t);
     ssize_t (*real_pread)(int, void *, size_t, off_t);
-    if (is_below(descriptor)) {
+    if (is_open_below(descriptor)) {
         if (fails())
             return -1;
         if (bytes > 1 && hits("FAULTY_SHORT"))
