@@ -1,5 +1,5 @@
 /* font.h: letters of 5 x 8 dots for what callbacks draw: ASCII from the space to the tilde. Each byte is a column, its
- * lowest bit the top.
+ * lowest bit the top. Latin letters with marks are drawn without them, other letters as a question mark.
  */
 #ifndef TENON_FONT_H
 #define TENON_FONT_H
@@ -42,5 +42,26 @@ static const uint8_t font_columns[FONT_LAST - FONT_FIRST + 1][FONT_WIDTH] = {
     {0x44, 0x64, 0x54, 0x4C, 0x44}, {0x00, 0x08, 0x36, 0x41, 0x00}, {0x00, 0x00, 0x77, 0x00, 0x00},
     {0x00, 0x41, 0x36, 0x08, 0x00}, {0x02, 0x01, 0x02, 0x04, 0x02},
 };
+
+/* Of U+00C0 to U+017F, the letters of the languages of Europe: without their marks. */
+static const char font_plain[] = "AAAAAAACEEEEIIIIDNOOOOOxOUUUUYTsaaaaaaaceeeeiiiidnooooo/ouuuuyty"
+                                 "AaAaAaCcCcCcCcDdDdEeEeEeEeEeGgGgGgGgHhHhIiIiIiIiIiIiJjKkkLlLlLl"
+                                 "LlLlNnNnNnnNnOoOoOoOoRrRrRrSsSsSsSsTtTtTtUuUuUuUuUuUuWwYyYZzZzZzs";
+
+/* The columns of the next letter of a UTF-8 text, and moves behind it. */
+static inline const uint8_t *font_letter(const char **text)
+{
+    const unsigned char *at = (const unsigned char *)*text;
+    uint32_t letter = *at++;
+    int more = letter >= 0xF0 ? 3 : letter >= 0xE0 ? 2 : letter >= 0xC0 ? 1 : 0;
+    if (more)
+        letter &= 0x3Fu >> more;
+    for (; more > 0 && (*at & 0xC0) == 0x80; more--)
+        letter = letter << 6 | (*at++ & 0x3F);
+    *text = (const char *)at;
+    if (letter >= 0xC0 && letter < 0xC0 + sizeof font_plain - 1)
+        letter = (unsigned char)font_plain[letter - 0xC0];
+    return font_columns[(letter < FONT_FIRST || letter > FONT_LAST ? '?' : letter) - FONT_FIRST];
+}
 
 #endif

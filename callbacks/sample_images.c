@@ -39,6 +39,12 @@ struct sample_images {
     int32_t failed;
 };
 
+struct sheet {
+    uint8_t *pixels;
+    int32_t width, height, columns;
+    int32_t each_width, each_height; /* with what stands under it */
+};
+
 static const struct tn_option sample_images_options[] = {
     TN_INT(struct sample_images, count, 25, 1, 400, "pictures on a sheet"),
     TN_INT(struct sample_images, every, 1, 1, 1e6, "a sheet after each of so many epochs"),
@@ -56,10 +62,42 @@ static void sample_images_close(void *self)
     samples->pixels = NULL;
 }
 
+/* How large pictures are kept and shown. */
+static void choose_sizes(struct sample_images *samples, const struct tn_seen_batch *seen)
+{
+    int32_t longest = seen->height > seen->width ? seen->height : seen->width;
+    samples->shrink = (longest + MOST_SIDE - 1) / MOST_SIDE;
+    samples->height = seen->height / samples->shrink > 0 ? seen->height / samples->shrink : 1;
+    samples->width = seen->width / samples->shrink > 0 ? seen->width / samples->shrink : 1;
+    samples->grow = samples->width < LEAST_SIDE ? (LEAST_SIDE + samples->width - 1) / samples->width : 1;
+    if (samples->grow * samples->height > 2 * MOST_SIDE)
+        samples->grow = 1;
+}
+
+static struct sheet sheet_of(const struct sample_images *samples, int64_t pictures)
+{
+    int32_t columns = (int32_t)ceil(sqrt((double)pictures)), rows = (int32_t)((pictures + columns - 1) / columns);
+    int32_t width = samples->width * samples->grow;
+    return (struct sheet){.columns = columns,
+                          .each_width = (width > LEAST_SIDE ? width : LEAST_SIDE) + GAP,
+                          .each_height = samples->height * samples->grow + 4 + LINES * LINE_HEIGHT + GAP,
+                          .width = columns * ((width > LEAST_SIDE ? width : LEAST_SIDE) + GAP) + GAP,
+                          .height = rows * (samples->height * samples->grow + 4 + LINES * LINE_HEIGHT + GAP) + GAP};
+}
+
+/* The pictures that are kept, and the sheet while it is drawn. */
+static uint64_t sample_images_host_bytes(const void *self, const struct tn_seen_batch *sizes)
+{
+    struct sample_images samples = *(const struct sample_images *)self;
+    choose_sizes(&samples, sizes);
+    struct sheet sheet = sheet_of(&samples, samples.count);
+    return (uint64_t)samples.count * (sizeof(struct kept) + (uint64_t)samples.height * (uint64_t)samples.width * 3) +
+           (uint64_t)sheet.width * (uint64_t)sheet.height * 3;
+}
+
 static tn_status run_begin(struct sample_images *samples, const struct tn_run *run, struct tn_error *error)
 {
     const struct tn_seen_batch *seen;
-    int32_t longest;
     size_t bytes;
     if (run->size < offsetof(struct tn_run, seen) + sizeof run->seen)
         return tn_fail(error, TN_UNSUPPORTED, "this tenon does not show the batches of the validation");
@@ -68,13 +106,12 @@ static tn_status run_begin(struct sample_images *samples, const struct tn_run *r
         return tn_fail(error, TN_INVALID,
                        "there is no validation whose mistakes could be shown: add "
                        "[source:validation], or validation_split to [data]");
-    longest = seen->height > seen->width ? seen->height : seen->width;
-    samples->shrink = (longest + MOST_SIDE - 1) / MOST_SIDE;
-    samples->height = seen->height / samples->shrink > 0 ? seen->height / samples->shrink : 1;
-    samples->width = seen->width / samples->shrink > 0 ? seen->width / samples->shrink : 1;
-    samples->grow = samples->width < LEAST_SIDE ? (LEAST_SIDE + samples->width - 1) / samples->width : 1;
-    if (samples->grow * samples->height > 2 * MOST_SIDE)
-        samples->grow = 1;
+    if (samples->by == BY_CONFIDENCE && !verdict_is_there(seen))
+        return tn_fail(
+            error, TN_INVALID,
+            "by = confidence: with this class_mode of [data] a picture has not one class that could be right "
+            "or wrong: use by = loss");
+    choose_sizes(samples, seen);
     bytes = (size_t)samples->height * (size_t)samples->width * 3;
     sample_images_close(samples);
     samples->kept = calloc((size_t)samples->count, sizeof *samples->kept);
@@ -157,23 +194,11 @@ static int compare(const void *a, const void *b)
 
 /* ---- the sheet ---- */
 
-struct sheet {
-    uint8_t *pixels;
-    int32_t width, height;
-};
-
 static void draw_text(const struct sheet *sheet, int32_t left, int32_t top, int32_t room, const char *text,
                       const uint8_t *color)
 {
-    for (; *text && room >= FONT_WIDTH; text++, left += LETTER, room -= LETTER) {
-        unsigned char letter = (unsigned char)*text;
-        const uint8_t *columns;
-        if ((letter & 0xC0) == 0x80) { /* goes on with a letter beyond ASCII */
-            left -= LETTER;
-            room += LETTER;
-            continue;
-        }
-        columns = font_columns[(letter < FONT_FIRST || letter > FONT_LAST ? '?' : letter) - FONT_FIRST];
+    for (; *text && room >= FONT_WIDTH; left += LETTER, room -= LETTER) {
+        const uint8_t *columns = font_letter(&text);
         for (int32_t x = 0; x < FONT_WIDTH; x++)
             for (int32_t y = 0; y < FONT_HEIGHT; y++)
                 if (columns[x] >> y & 1)
@@ -237,16 +262,9 @@ static int write_png(const struct sheet *sheet, const char *path, char *why, siz
 static int draw(const struct sample_images *samples, const struct tn_seen_batch *seen, const char *path, char *why,
                 size_t room)
 {
-    int32_t width = samples->width * samples->grow, height = samples->height * samples->grow;
-    int32_t columns = (int32_t)ceil(sqrt((double)samples->used)), rows;
-    struct sheet sheet;
-    size_t bytes;
+    struct sheet sheet = sheet_of(samples, samples->used);
+    size_t bytes = (size_t)sheet.width * (size_t)sheet.height * 3;
     int done;
-    width = (width > LEAST_SIDE ? width : LEAST_SIDE) + GAP;
-    height += 4 + LINES * LINE_HEIGHT + GAP;
-    rows = (int32_t)((samples->used + columns - 1) / columns);
-    sheet = (struct sheet){.width = columns * width + GAP, .height = rows * height + GAP};
-    bytes = (size_t)sheet.width * (size_t)sheet.height * 3;
     sheet.pixels = malloc(bytes);
     if (!sheet.pixels) {
         (void)snprintf(why, room, "no memory for the sheet");
@@ -254,7 +272,8 @@ static int draw(const struct sample_images *samples, const struct tn_seen_batch 
     }
     memset(sheet.pixels, 255, bytes);
     for (int32_t i = 0; i < (int32_t)samples->used; i++)
-        draw_one(samples, &sheet, seen, &samples->kept[i], GAP + i % columns * width, GAP + i / columns * height);
+        draw_one(samples, &sheet, seen, &samples->kept[i], GAP + i % sheet.columns * sheet.each_width,
+                 GAP + i / sheet.columns * sheet.each_height);
     done = write_png(&sheet, path, why, room);
     free(sheet.pixels);
     return done;
@@ -301,6 +320,7 @@ static const struct tn_callback sample_images = {
                  "the worst mistakes of the validation on a sheet of pictures", TN_CALLBACK_SEES_VALIDATION, NULL,
                  sample_images_close),
     .on = sample_images_on,
+    .host_bytes = sample_images_host_bytes,
 };
 
 TN_PLUGIN("tenon.callbacks.sample_images", "0.1.0", "Apache-2.0", &sample_images.type);

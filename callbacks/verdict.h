@@ -18,13 +18,19 @@ TN_UNUSED static int32_t verdict_highest(const float *values, int32_t count)
     return best;
 }
 
+/* 1: each picture has one class. */
+TN_UNUSED static int32_t verdict_is_there(const struct tn_seen_batch *seen)
+{
+    return seen->class_mode == TN_CLASS_CATEGORICAL || seen->class_mode == TN_CLASS_BINARY ||
+           seen->class_mode == TN_CLASS_SPARSE;
+}
+
 /* 0: there is not one class for each picture. */
 TN_UNUSED static int32_t verdict_of(const struct tn_seen_batch *seen, int32_t i, struct verdict *verdict)
 {
     const float *prediction = seen->predictions + (size_t)i * (size_t)seen->prediction_count;
     const float *target = seen->targets ? seen->targets + (size_t)i * (size_t)seen->target_count : NULL;
-    if (!target || (seen->class_mode != TN_CLASS_CATEGORICAL && seen->class_mode != TN_CLASS_BINARY &&
-                    seen->class_mode != TN_CLASS_SPARSE))
+    if (!target || !verdict_is_there(seen))
         return 0;
     verdict->truth =
         seen->class_mode == TN_CLASS_CATEGORICAL ? verdict_highest(target, seen->target_count) : (int32_t)*target;

@@ -2,6 +2,7 @@
  */
 #include <png.h>
 
+#include "../callbacks/font.h"
 #include "callback_rig.h"
 
 /* Four pictures of one pixel each; the third stands in for one that could not be read. */
@@ -79,6 +80,51 @@ START_TEST(the_worst_come_first)
 }
 END_TEST
 
+/* Without classes there is nothing to be right or wrong about; the memory is told before the run. */
+START_TEST(what_cannot_be_judged_is_refused)
+{
+    struct tn_seen_batch seen = {.size = sizeof seen,
+                                 .height = 600,
+                                 .width = 300,
+                                 .channels = 3,
+                                 .class_mode = TN_CLASS_MULTI_LABEL,
+                                 .prediction_count = 2,
+                                 .target_count = 2};
+    struct tn_error error = {.status = TN_OK};
+    struct made made;
+    struct fake fake;
+    const struct tn_callback *type;
+    ck_assert_int_eq(make(&made, "type = sample_images\ncount = 9\nby = confidence\n"), TN_OK);
+    type = (const struct tn_callback *)made.instance->type;
+    fake_begin(&fake, "run");
+    fake.run.seen = &seen;
+    ck_assert_int_eq(type->on(made.instance->self, TN_RUN_BEGIN, &fake.run, &error), TN_INVALID);
+    ck_assert_msg(strstr(error.text, "use by = loss") != NULL, "%s", error.text);
+    seen.class_mode = TN_CLASS_BINARY;
+    ck_assert_int_eq(type->on(made.instance->self, TN_RUN_BEGIN, &fake.run, &error), TN_OK);
+    /* nine pictures at a third of their size, and a sheet where they are twice as high and wide as that, with texts */
+    ck_assert_uint_ge(type->host_bytes(made.instance->self, &seen), 9 * 200 * 100 * 3 * (1 + 4));
+    ck_assert_uint_le(type->host_bytes(made.instance->self, &seen), 9 * 200 * 100 * 3 * (1 + 5));
+    unmake(&made);
+}
+END_TEST
+
+START_TEST(letters_with_marks_are_drawn_without)
+{
+    static const char *const pairs[][2] = {{"\xc3\xa4", "a"}, {"\xc5\xbd", "Z"},     {"\xc4\xb0", "I"},
+                                           {"~", "~"},        {"\xe6\xbc\xa2", "?"}, {"\xf0\x9f\x98\x80", "?"},
+                                           {"\xff", "?"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        const char *text = pairs[i][0];
+        ck_assert_ptr_eq(font_letter(&text), font_columns[pairs[i][1][0] - FONT_FIRST]);
+        ck_assert_msg(*text == '\0', "%zu: %zu bytes are left", i, strlen(text));
+    }
+    const char *cut = "\xc3"; /* never behind the end */
+    (void)font_letter(&cut);
+    ck_assert_int_eq(*cut, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("callbacks_samples");
@@ -86,6 +132,8 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
     tcase_add_test(tests, the_worst_come_first);
+    tcase_add_test(tests, what_cannot_be_judged_is_refused);
+    tcase_add_test(tests, letters_with_marks_are_drawn_without);
     suite_add_tcase(suite, tests);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);

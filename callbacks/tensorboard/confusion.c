@@ -14,6 +14,13 @@ struct canvas {
     int32_t width, height;
 };
 
+uint64_t confusion_bytes(const struct tn_seen_batch *sizes)
+{
+    uint64_t classes = sizes->prediction_count == 1 ? 2 : (uint64_t)sizes->prediction_count;
+    uint64_t side = (classes > LARGEST ? classes : LARGEST) + NAME_LETTERS * LETTER + 2 * GAP;
+    return classes > CONFUSION_MOST ? 0 : classes * classes * sizeof(uint32_t) + side * side * 3;
+}
+
 void confusion_release(struct confusion *confusion)
 {
     free(confusion->counts);
@@ -69,9 +76,8 @@ static void fill(const struct canvas *canvas, int32_t left, int32_t top, int32_t
 static void write_text(const struct canvas *canvas, int32_t left, int32_t top, const char *text, uint8_t shade)
 {
     const uint8_t color[3] = {shade, shade, shade};
-    for (; *text && left + LETTER <= canvas->width; text++, left += LETTER) {
-        unsigned char letter = (unsigned char)*text;
-        const uint8_t *columns = font_columns[(letter < FONT_FIRST || letter > FONT_LAST ? '?' : letter) - FONT_FIRST];
+    for (; *text && left + LETTER <= canvas->width; left += LETTER) {
+        const uint8_t *columns = font_letter(&text);
         for (int32_t x = 0; x < FONT_WIDTH; x++)
             for (int32_t y = 0; y < FONT_HEIGHT; y++)
                 if (columns[x] >> y & 1)

@@ -11,6 +11,8 @@ struct confusion {
     uint32_t classes;
 };
 
+/* Memory for the counts and the picture. */
+uint64_t confusion_bytes(const struct tn_seen_batch *sizes);
 void confusion_release(struct confusion *confusion);
 /* Begins to count anew. */
 void confusion_begin(struct confusion *confusion);

@@ -300,12 +300,21 @@ static int32_t tensorboard_reads_gradients(const void *self)
     return ((const struct tensorboard *)self)->write_grads;
 }
 
+static uint64_t tensorboard_host_bytes(const void *self, const struct tn_seen_batch *sizes)
+{
+    const struct tensorboard *board = self;
+    uint64_t picture = (uint64_t)sizes->height * (uint64_t)sizes->width * 3;
+    return (board->confusion_matrix ? confusion_bytes(sizes) : 0) +
+           (board->images ? ((uint64_t)board->images * 2 + 1) * picture : 0); /* as PNG, and in the event */
+}
+
 static const struct tn_callback tensorboard = {
     TN_TYPE_WITH(TN_CALLBACK, "tensorboard", struct tensorboard, tensorboard_options,
                  "write event files that TensorBoard shows", TN_CALLBACK_SEES_VALIDATION, tensorboard_open,
                  tensorboard_close),
     .on = tensorboard_on,
     .reads_gradients = tensorboard_reads_gradients,
+    .host_bytes = tensorboard_host_bytes,
 };
 
 TN_PLUGIN("tenon.callbacks.tensorboard", "0.1.0", "Apache-2.0", &tensorboard.type);

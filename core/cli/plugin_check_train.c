@@ -560,6 +560,10 @@ void tn_check_callback(struct tn_checker *checker)
                                    .read_gradients = fake_read_gradients};
         if (type->keeps_weights)
             (void)type->keeps_weights(instance->self);
+        if (type->reads_gradients)
+            (void)type->reads_gradients(instance->self);
+        if (type->host_bytes)
+            (void)type->host_bytes(instance->self, &fake.seen);
         play(&fake, type, instance->self, ends[i], i == 2);
         tn_check_step(checker, "close()");
         tn_instance_close(&instance);

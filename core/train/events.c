@@ -231,21 +231,25 @@ void tn_loop_say(struct tn_loop *loop, int32_t level, const char *text)
         tn_log(level, "%s", text);
 }
 
-static void bind_seen(struct tn_loop *loop)
+struct tn_seen_batch tn_experiment_seen_sizes(const struct tn_experiment *experiment, int32_t prediction_count)
 {
-    const struct tn_experiment *experiment = loop->experiment;
     const struct tn_size *size = &experiment->data.target_size;
-    loop->seen = (struct tn_seen_batch){
-        .size = sizeof loop->seen,
+    return (struct tn_seen_batch){
+        .size = sizeof(struct tn_seen_batch),
         .height = size->height,
         .width = size->width,
         .channels = tn_color_channels(experiment->data.color_mode),
         .class_mode = experiment->data.class_mode,
-        .prediction_count = loop->train.classes,
+        .prediction_count = prediction_count,
         .target_count = tn_experiment_target_count(experiment),
         .class_count = experiment->class_count,
         .class_names = experiment->classes,
     };
+}
+
+static void bind_seen(struct tn_loop *loop)
+{
+    loop->seen = tn_experiment_seen_sizes(loop->experiment, loop->train.classes);
 }
 
 tn_status tn_loop_tell_batch(struct tn_loop *loop, int32_t event, const struct tn_meters *meters,

@@ -128,6 +128,9 @@ tn_status tn_weight_job_take(struct tn_experiment *experiment, const char *path,
 tn_status tn_weight_job_write(const struct tn_weight_job *job, struct tn_error *error);
 void tn_weight_files_close(struct tn_experiment *experiment);
 
+/* What is known of a batch, with predictions of so many numbers, before there is one. */
+struct tn_seen_batch tn_experiment_seen_sizes(const struct tn_experiment *experiment, int32_t prediction_count);
+
 /* ---- meters.c: mean loss and metrics of the samples seen since reset ---- */
 struct tn_meters {
     const struct tn_experiment *experiment;

@@ -204,6 +204,19 @@ tn_status tn_experiment_read_gradients(struct tn_experiment *experiment, const s
     return status;
 }
 
+static uint64_t callback_bytes(const struct tn_experiment *experiment)
+{
+    struct tn_shape output = tn_network_output_shape(experiment->network);
+    struct tn_seen_batch sizes = tn_experiment_seen_sizes(experiment, (int32_t)tn_shape_elements(&output));
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < experiment->callback_count; i++) {
+        const struct tn_callback *type = (const struct tn_callback *)experiment->callbacks[i]->type;
+        if (type->host_bytes)
+            bytes += type->host_bytes(experiment->callbacks[i]->self, &sizes);
+    }
+    return bytes;
+}
+
 uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment, uint64_t batch)
 {
     const struct tn_plan_report *report = tn_network_report(experiment->network);
@@ -215,7 +228,8 @@ uint64_t tn_experiment_host_bytes(const struct tn_experiment *experiment, uint64
     uint64_t slots = experiment->own->keeps_optimizer ? report->parameters * sizeof(float) + report->slot_bytes * 2 : 0;
     /* what callbacks read while a file is made of the weights is a copy of its own, and so are gradients */
     uint64_t copies = (experiment->own->writes_behind ? 3 : 2) + (report->keeps_gradients ? 1 : 0);
-    return report->parameters * sizeof(float) * copies + slots + results * (experiment->validation ? 2 : 1) + state;
+    return report->parameters * sizeof(float) * copies + slots + results * (experiment->validation ? 2 : 1) + state +
+           callback_bytes(experiment);
 }
 
 uint64_t tn_experiment_planned_bytes(const struct tn_experiment *experiment)

@@ -290,6 +290,9 @@ struct tn_callback {
     int32_t (*progress)(void *self, const struct tn_progress *progress, char *text, uint64_t text_bytes);
     /* 1 when it will call read_gradients(): they are kept to the end of each step then; NULL = no.  [setup] */
     int32_t (*reads_gradients)(const void *self);
+    /* Memory that it will take with these options, for the plan. `sizes`: what is known of a batch before there is one.
+     * NULL = next to none.  [setup] */
+    uint64_t (*host_bytes)(const void *self, const struct tn_seen_batch *sizes);
 };
 
 #define TN_SIZE_OF_TN_OPTIMIZER sizeof(struct tn_optimizer)
