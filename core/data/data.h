@@ -71,6 +71,9 @@ struct tn_dataset;
 tn_status tn_dataset_open(const struct tn_dataset_spec *spec, struct tn_dataset **dataset, struct tn_error *error);
 void tn_dataset_close(struct tn_dataset **dataset);
 const struct tn_source_info *tn_dataset_info(const struct tn_dataset *dataset);
+/* A number that changes with the list of samples: their names without folders, and classes where they are known. The
+ * same wherever the files lie. About 0.3 s for a million. */
+uint64_t tn_dataset_list_digest(const struct tn_dataset *dataset);
 void tn_dataset_sample_name(const struct tn_dataset *dataset, uint64_t sample, char *text, size_t bytes);
 int32_t tn_dataset_channels(const struct tn_dataset *dataset);
 /* Floats of a sample's target: class_count for categorical and multi_label, 1 for sparse and binary, image elements for

@@ -269,6 +269,22 @@ const struct tn_source_info *tn_dataset_info(const struct tn_dataset *dataset)
     return &dataset->info;
 }
 
+uint64_t tn_dataset_list_digest(const struct tn_dataset *dataset)
+{
+    const struct tn_instance *source = dataset->spec.source;
+    uint64_t digest = dataset->info.count;
+    char text[4096];
+    for (uint64_t i = 0; i < dataset->info.count; i++) {
+        uint32_t block[4];
+        int32_t label = dataset->source->label ? dataset->source->label(source->self, i) : 0;
+        tn_dataset_sample_name(dataset, i, text, sizeof text);
+        const char *slash = strrchr(text, '/'), *name = slash ? slash + 1 : text;
+        tn_random_block(digest, (uint64_t)(uint32_t)label, tn_crc32c(name, strlen(name)), block); /* mixes well */
+        digest = (uint64_t)block[1] << 32 | block[0];
+    }
+    return digest;
+}
+
 void tn_dataset_sample_name(const struct tn_dataset *dataset, uint64_t sample, char *text, size_t bytes)
 {
     if (bytes == 0)

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train/internal.h"
+#include "train/state.h"
 
 /* ---- logs ---- */
 
@@ -136,6 +136,7 @@ static tn_status run_save_weights(const struct tn_run *run, const char *path, ui
 {
     struct tn_loop *loop = loop_of(run);
     tn_weight_writer_wait(&loop->writer);
+    tn_state_await_first(loop);
     return tn_experiment_save_weights(loop->experiment, path, flags, loop->steps_before + run->step, run->learning_rate,
                                       error);
 }

@@ -253,6 +253,7 @@ struct tn_loop {
     bool epoch_told;     /* TN_EPOCH_END was told for run.epoch */
     bool kept;           /* there is a kept copy of the weights */
     struct tn_text config;
+    uint64_t data_digest; /* of the list of the training data */
     struct tn_save_rule save;
     struct tn_state_keeper *keeper;
     struct tn_state_line line;

@@ -112,6 +112,26 @@ static uint32_t count_slots(const struct tn_network *network)
     return slots;
 }
 
+/* Order and batches follow from the list of samples. */
+static void compare_data(struct tn_loop *loop, const void *data)
+{
+    const struct tn_state_head *head = tn_state_head(data);
+    const struct tn_state_block *block = tn_state_find(data, TN_STATE_DATA, NULL);
+    uint64_t digest = loop->data_digest;
+    if (head->data_batches != tn_dataset_batches(loop->experiment->train) ||
+        head->data_tail != tn_dataset_tail(loop->experiment->train)) {
+        tn_loop_say(loop, TN_LOG_WARNING,
+                    "not bitwise: the training data has more or fewer pictures than when the state was saved");
+        return;
+    }
+    if (block && block->bytes == sizeof digest)
+        memcpy(&digest, block + 1, sizeof digest);
+    if (digest != loop->data_digest)
+        tn_loop_say(loop, TN_LOG_WARNING,
+                    "not bitwise: the training data has as many pictures as when the state was saved, but names or "
+                    "classes of them are others");
+}
+
 static void say_where(struct tn_loop *loop, const struct tn_state_found *state)
 {
     const struct tn_state_head *head = tn_state_head(state->data);
@@ -132,10 +152,7 @@ static void say_where(struct tn_loop *loop, const struct tn_state_found *state)
         (unsigned long long)head->step, tn_say_seconds(ago, sizeof ago, since > 0 ? since : 0), slots, slots,
         state->notes[0] ? "; " : "", state->notes);
     tn_loop_say(loop, TN_LOG_INFO, text);
-    if (head->data_batches != tn_dataset_batches(loop->experiment->train) ||
-        head->data_tail != tn_dataset_tail(loop->experiment->train))
-        tn_loop_say(loop, TN_LOG_WARNING,
-                    "not bitwise: the training data has more or fewer pictures than when the state was saved");
+    compare_data(loop, state->data);
     if (strcmp(head->device, report->device.name) == 0 && strcmp(head->version, TENON_VERSION) == 0)
         return;
     (void)snprintf(text, sizeof text,

@@ -212,6 +212,7 @@ static tn_status put_all(struct tn_loop *loop, uint64_t generation, struct tn_st
     struct tn_state_head *head = reserve(image, sizeof *head);
     if (head)
         put_head(head, loop, generation);
+    put_block(image, TN_STATE_DATA, "training data", &loop->data_digest, sizeof loop->data_digest);
     put_block(image, TN_STATE_CONFIG, "config.ini", loop->config.data ? loop->config.data : "", loop->config.length);
     for (uint32_t i = 0; i < experiment->metric_count; i++)
         put_block(image, TN_STATE_METRIC, experiment->metrics[i]->name, loop->train.states[i],

@@ -9,7 +9,8 @@ enum tn_state_block_kind {
     TN_STATE_METRIC = 2,   /* sums of a metric, in the middle of an epoch */
     TN_STATE_CALLBACK = 3, /* lines "field value" */
     TN_STATE_ARRAY = 4,    /* floats of a weight, a slot of the optimizer, or a kept copy */
-    TN_STATE_END = 5       /* proves that the file is whole */
+    TN_STATE_END = 5,      /* proves that the file is whole */
+    TN_STATE_DATA = 6      /* tn_dataset_list_digest() of the training data; older states have none */
 };
 
 /* How a run has ended. */
@@ -145,6 +146,9 @@ void tn_state_keeper_close(struct tn_state_keeper **keeper);
 /* Saves the beginning of a run, so that there is something to go on from, and it shows early whether the place can hold
  * it. */
 tn_status tn_state_begin(struct tn_loop *loop, struct tn_error *error);
+/* Before the first result of a run is written: waits until its first state is. Killed in between, results without a
+ * state would be refused. */
+void tn_state_await_first(struct tn_loop *loop);
 /* After a step (`epoch_end`: of an epoch, whose callbacks have been told): saves when it is time. */
 tn_status tn_state_after_step(struct tn_loop *loop, bool epoch_end, struct tn_error *error);
 /* Saves now and waits until it is on the disk of the run directory. */

@@ -29,6 +29,7 @@ struct tn_state_keeper {
     pthread_mutex_t mutex;
     pthread_cond_t moved;
     bool synchronised, started, quit, busy;        /* busy: `image` waits for the thread, or is being written */
+    bool tried;                                    /* a first state was written, or could not be */
     double last_save, copy_seconds, write_seconds; /* when, and how long the last ones took */
     double late_since;                             /* the state is put off; 0 = it is not */
     uint64_t last_step;
@@ -79,6 +80,7 @@ static void *keeper_main(void *argument)
         if (status != TN_OK)
             keeper->failure = failure, keeper->told = false;
         keeper->busy = false;
+        keeper->tried = true;
         pthread_cond_broadcast(&keeper->moved);
     }
     pthread_mutex_unlock(&keeper->mutex);
@@ -162,6 +164,7 @@ tn_status tn_state_keeper_open(struct tn_loop *loop, struct tn_state_keeper **ke
     if (status != TN_OK)
         return status;
     made->shelf.newest = loop->resumed_from;
+    made->tried = loop->resumed_from != 0;
     made->generation = last_number(loop, made);
     made->last_save = tn_seconds_now();
     made->last_step = loop->run.step;
@@ -269,6 +272,17 @@ tn_status tn_state_begin(struct tn_loop *loop, struct tn_error *error)
     tn_status status = copy_state(loop, error);
     pthread_mutex_unlock(&keeper->mutex);
     return status;
+}
+
+void tn_state_await_first(struct tn_loop *loop)
+{
+    struct tn_state_keeper *keeper = loop->keeper;
+    if (!keeper)
+        return;
+    pthread_mutex_lock(&keeper->mutex);
+    while (keeper->busy && !keeper->tried)
+        pthread_cond_wait(&keeper->moved, &keeper->mutex);
+    pthread_mutex_unlock(&keeper->mutex);
 }
 
 tn_status tn_state_after_step(struct tn_loop *loop, bool epoch_end, struct tn_error *error)

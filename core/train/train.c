@@ -229,6 +229,7 @@ static tn_status run_epoch(struct tn_loop *loop, struct tn_error *error)
     tn_loop_set_logs(loop, true);
     loop->run.images_per_second = loop->training_seconds > 0 ? (double)loop->images / loop->training_seconds : 0;
     loop->run.input_wait = loop->training_seconds > 0 ? loop->wait_seconds / loop->training_seconds : 0;
+    tn_state_await_first(loop);
     TN_TRY(status, tn_loop_tell(loop, TN_EPOCH_END, error), out);
     show(loop, 2, loop->batches, loop->batches);
     loop->next_batch = 0;
@@ -366,6 +367,8 @@ static tn_status begin(struct tn_loop *loop, struct tn_error *error)
     loop->learning_rate = loop->base_rate;
     tn_loop_bind_run(loop);
     TN_TRY(status, tn_run_config_print(experiment, &loop->config), out);
+    if (loop->save.kind != TN_SAVE_NO || loop->directory.resumes)
+        loop->data_digest = tn_dataset_list_digest(experiment->train);
     if (loop->directory.resumes) {
         TN_TRY(status, tn_resume(loop, error), out);
         if (loop->request->weights)

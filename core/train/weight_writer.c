@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/thread.h"
-#include "train/internal.h"
+#include "train/state.h"
 
 static void *write_file(void *argument)
 {
@@ -51,6 +51,7 @@ tn_status tn_weight_writer_begin(struct tn_loop *loop, uint32_t owner, const cha
     if (owner >= loop->experiment->callback_count)
         return tn_fail(error, TN_FAILED, "save_weights_behind(): only a callback that is being told may call it");
     tn_weight_writer_wait(writer);
+    tn_state_await_first(loop);
     status = tn_weight_job_take(loop->experiment, path, flags, loop->steps_before + loop->run.step,
                                 loop->run.learning_rate, &writer->job, error);
     if (status != TN_OK)

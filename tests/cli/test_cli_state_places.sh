@@ -111,6 +111,25 @@ expect 0
 says "not bitwise: the training data has more or fewer pictures"
 mv gone "$gone"
 
+# So is a picture that has another name or class now; not data that lie elsewhere.
+accident 'kill -9 $PPID'
+train accident.ini renamed
+expect 137
+mv "$gone" "${gone%/*}/zz.jpg"
+train run.ini renamed
+expect 0
+says "not bitwise: the training data has as many pictures as when the state was saved, but names"
+mv "${gone%/*}/zz.jpg" "$gone"
+accident 'kill -9 $PPID'
+train accident.ini carried
+expect 137
+mv data/train data/other
+train run.ini carried source:train.path=data/other
+expect 0
+silent_about "not bitwise"
+same carried
+mv data/other data/train
+
 # Another folder than that of the experiment's name.
 accident 'kill -9 $PPID'
 train accident.ini moved
