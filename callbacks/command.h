@@ -14,9 +14,9 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "tenon/plugin.h"
 
 enum { COMMAND_LINES = 200 }; /* of output are handed on; a log is not the place for more */
@@ -34,13 +34,6 @@ struct command {
     int32_t ended, over, given_up; /* over: it was told to end */
     siginfo_t how;
 };
-
-TN_UNUSED static double command_now(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 /* ---- output ---- */
 
@@ -146,7 +139,7 @@ TN_UNUSED static void command_look(struct command *command)
 TN_UNUSED static void command_wait(struct command *command, double limit)
 {
     static const double grace = 1; /* seconds between asking it to end and ending it */
-    double until = limit > 0 ? command_now() + limit : INFINITY;
+    double until = limit > 0 ? seconds_now() + limit : INFINITY;
     for (;;) {
         struct pollfd pipe_end = {command->output, POLLIN, 0};
         command_drain(command);
@@ -157,9 +150,9 @@ TN_UNUSED static void command_wait(struct command *command, double limit)
             command->given_up = 1;
             until = command->over ? until : 0;
         }
-        if (command_now() > until) {
+        if (seconds_now() > until) {
             (void)kill(-command->child, command->over ? SIGKILL : SIGTERM);
-            until = command->over ? INFINITY : command_now() + grace;
+            until = command->over ? INFINITY : seconds_now() + grace;
             command->over = 1;
         }
         (void)poll(&pipe_end, command->output >= 0, command->output >= 0 ? 50 : 2);

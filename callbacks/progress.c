@@ -1,8 +1,7 @@
 /* progress: what stands on the line that tells how far a run is. Without this callback tenon draws the line by itself,
  * as `style = line` does; a plugin with a tn_callback.progress of its own takes its place.
  */
-#include <time.h>
-
+#include "clock.h"
 #include "tenon/plugin.h"
 
 enum { STYLE_LINE, STYLE_BAR, STYLE_EPOCHS, STYLE_NONE };
@@ -24,13 +23,6 @@ static const struct tn_option progress_options[] = {
                 "seconds (line) or an epoch (bar)"),
     TN_END,
 };
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 static tn_status progress_on(void *self, int32_t event, const struct tn_run *run, struct tn_error *error)
 {

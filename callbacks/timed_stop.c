@@ -1,8 +1,7 @@
 /* timed_stop: pauses a run before a known limit of time, at the end of a step, and in good time for the validation and
  * the checkpoints at the end of an epoch. The same command goes on with it, as after a signal.
  */
-#include <time.h>
-
+#include "clock.h"
 #include "tenon/plugin.h"
 
 struct timed_stop {
@@ -19,13 +18,6 @@ static const struct tn_option timed_stop_options[] = {
                 "time to spare for saving the state; 0: a twentieth of max_time, at most a minute"),
     TN_END,
 };
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 static tn_status timed_stop_open(void *self, const struct tn_host *host, struct tn_error *error)
 {

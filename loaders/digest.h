@@ -1,4 +1,5 @@
-/* digest.h: two numbers of many bytes, for sources that say whether their samples have changed. */
+/* digest.h: a number of a text, and two numbers of many bytes, for sources that say whether their samples have changed.
+ */
 #ifndef TENON_LOADERS_DIGEST_H
 #define TENON_LOADERS_DIGEST_H
 
@@ -7,9 +8,25 @@
 
 #include "tenon/plugin.h"
 
+/* FNV-1a: TEXT_HASH, mixed with bytes, with texts. */
+#define TEXT_HASH 14695981039346656037u
+
+static inline uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        hash = (hash ^ (unsigned char)bytes[i]) * 1099511628211u;
+    return hash;
+}
+
+/* Of several texts in a row: each has an end. */
+static inline uint64_t hash_text(uint64_t hash, const char *text)
+{
+    return (hash_bytes(hash, text, strlen(text)) ^ 0xFF) * 1099511628211u;
+}
+
 static inline void digest_begin(uint64_t digest[2])
 {
-    digest[0] = 14695981039346656037u, digest[1] = 0x9E3779B97F4A7C15u;
+    digest[0] = TEXT_HASH, digest[1] = 0x9E3779B97F4A7C15u;
 }
 
 static inline void digest_number(uint64_t digest[2], uint64_t number)
@@ -21,11 +38,8 @@ static inline void digest_number(uint64_t digest[2], uint64_t number)
 
 static inline void digest_text(uint64_t digest[2], const char *text)
 {
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
     size_t length = strlen(text);
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)text[i]) * 1099511628211u;
-    digest_number(digest, hash);
+    digest_number(digest, hash_bytes(TEXT_HASH, text, length));
     digest_number(digest, length);
 }
 

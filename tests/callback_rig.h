@@ -201,4 +201,15 @@ TN_UNUSED static void begin_case(struct made *made, struct fake *fake, const cha
     ck_assert_msg(tell(made, fake, TN_RUN_BEGIN, &error) == TN_OK, "%s", error.text);
 }
 
+/* A section with these keys is refused, with this in the reason. */
+TN_UNUSED static void refused_section(const char *keys, const char *part)
+{
+    struct made made;
+    ck_assert_msg(make(&made, keys) != TN_OK, "accepted: %s", keys);
+    ck_assert_uint_gt(made.problems.count, 0);
+    ck_assert_msg(strstr(made.problems.items[0].text, part) != NULL, "%s\n  is refused with: %s", keys,
+                  made.problems.items[0].text);
+    unmake(&made);
+}
+
 #endif

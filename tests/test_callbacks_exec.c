@@ -291,15 +291,6 @@ START_TEST(a_run_that_is_to_stop_does_not_wait)
 }
 END_TEST
 
-static void refused_section(const char *keys, const char *part)
-{
-    struct made made;
-    ck_assert_msg(make(&made, keys) != TN_OK, "accepted: %s", keys);
-    ck_assert_msg(strstr(made.problems.items[0].text, part) != NULL, "%s\n  is refused with: %s", keys,
-                  made.problems.items[0].text);
-    unmake(&made);
-}
-
 START_TEST(wrong_sections_are_refused)
 {
     refused_section("type = exec\n", "command");

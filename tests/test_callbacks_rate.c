@@ -3,16 +3,6 @@
  */
 #include "callback_rig.h"
 
-static void refused_section(const char *keys, const char *part)
-{
-    struct made made;
-    ck_assert_msg(make(&made, keys) != TN_OK, "accepted: %s", keys);
-    ck_assert_uint_gt(made.problems.count, 0);
-    ck_assert_msg(strstr(made.problems.items[0].text, part) != NULL, "%s\n  is refused with: %s", keys,
-                  made.problems.items[0].text);
-    unmake(&made);
-}
-
 /* ---- reduce_lr_on_plateau ---- */
 
 START_TEST(a_plateau_is_said)

@@ -101,15 +101,6 @@ START_TEST(it_stops_before_the_limit)
 }
 END_TEST
 
-static void refused_section(const char *keys, const char *part)
-{
-    struct made made;
-    ck_assert_msg(make(&made, keys) != TN_OK, "accepted: %s", keys);
-    ck_assert_msg(strstr(made.problems.items[0].text, part) != NULL, "%s\n  is refused with: %s", keys,
-                  made.problems.items[0].text);
-    unmake(&made);
-}
-
 START_TEST(a_limit_is_needed)
 {
     refused_section("type = timed_stop\n", "max_time: is missing");

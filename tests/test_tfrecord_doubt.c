@@ -4,32 +4,6 @@
 
 #include "tfrecord_rig.h"
 
-static char cache[PATH_MAX];
-
-/* Bytes that this process has read from files so far. */
-static uint64_t bytes_read(void)
-{
-    unsigned long long bytes = 0;
-    FILE *file = fopen("/proc/self/io", "r");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_eq(fscanf(file, "rchar: %llu", &bytes), 1);
-    (void)fclose(file);
-    return bytes;
-}
-
-static void begin_test(void)
-{
-    rig_folder(folder);
-    rig_folder(cache);
-    ck_assert_int_eq(setenv("XDG_CACHE_HOME", cache, 1), 0);
-}
-
-static void end_test(void)
-{
-    rig_remove(folder);
-    rig_remove(cache);
-}
-
 /* Every record comes once. */
 static void run_epoch(struct rig *rig, uint64_t epoch, int count)
 {
@@ -53,7 +27,7 @@ static void run_epoch(struct rig *rig, uint64_t epoch, int count)
 START_TEST(long_records_are_read_once_too)
 {
     struct rig rig;
-    begin_test();
+    begin_with_cache();
     for (int s = 0; s < 4; s++) {
         char name[8];
         (void)snprintf(name, sizeof name, "t-%d", s);
@@ -74,7 +48,7 @@ START_TEST(long_records_are_read_once_too)
     }
     ck_assert_uint_lt(tn_dataset_info(rig.dataset)->index_bytes, 128u << 20);
     rig_close(&rig);
-    end_test();
+    end_with_cache();
 }
 END_TEST
 
@@ -85,7 +59,7 @@ START_TEST(a_record_that_is_no_picture_any_more_is_an_error)
     struct stat state;
     static char picture[100000];
     const struct tn_batch *batch;
-    begin_test();
+    begin_with_cache();
     for (int changed = 0; changed < 2; changed++) {
         struct tn_record_writer *writer = begin("t-0", TN_RECORD_PLAIN);
         for (int i = 0; i < 3; i++) {
@@ -112,7 +86,7 @@ START_TEST(a_record_that_is_no_picture_any_more_is_an_error)
             check_says(&rig, "no picture any more");
         rig_close(&rig);
     }
-    end_test();
+    end_with_cache();
 }
 END_TEST
 
@@ -142,7 +116,7 @@ static void plant_zlib(int records, int extra)
 START_TEST(bytes_behind_a_stream_are_damage)
 {
     struct rig rig;
-    begin_test();
+    begin_with_cache();
     for (int extra = 0; extra <= 20; extra++) {
         plant_zlib(3 + _i, extra);
         tn_status status = look(&rig, "", _i ? "io = random\nindex = no" : "index = no");
@@ -151,7 +125,7 @@ START_TEST(bytes_behind_a_stream_are_damage)
             check_says(&rig, "behind the compressed stream");
         rig_close(&rig);
     }
-    end_test();
+    end_with_cache();
 }
 END_TEST
 

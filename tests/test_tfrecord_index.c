@@ -6,32 +6,6 @@
 
 #include "tfrecord_rig.h"
 
-static char cache[PATH_MAX];
-
-/* Bytes that this process has read from files so far, and calls that it took. */
-static uint64_t bytes_read(void)
-{
-    unsigned long long bytes = 0;
-    FILE *file = fopen("/proc/self/io", "r");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_eq(fscanf(file, "rchar: %llu", &bytes), 1);
-    (void)fclose(file);
-    return bytes;
-}
-
-static void begin_test(void)
-{
-    rig_folder(folder);
-    rig_folder(cache);
-    ck_assert_int_eq(setenv("XDG_CACHE_HOME", cache, 1), 0);
-}
-
-static void end_test(void)
-{
-    rig_remove(folder);
-    rig_remove(cache);
-}
-
 /* `shards` files of so many records of about so many bytes; labels count from 0 to 9, or are texts. */
 static void plant(int shards, int records, size_t bytes, int32_t compression, bool texts)
 {
@@ -97,7 +71,7 @@ START_TEST(every_record_comes_once_whichever_way)
 {
     struct rig rig;
     uint64_t first;
-    begin_test();
+    begin_with_cache();
     plant(6, 150, 10000, ways[_i].compression, false);
     ck_assert_msg(look(&rig, ways[_i].data, ways[_i].source) == TN_OK, "%s", rig.error.text);
     first = run_epoch(&rig, 0, 900, 10);
@@ -108,7 +82,7 @@ START_TEST(every_record_comes_once_whichever_way)
         ck_assert_uint_ne(first, second);
     ck_assert_uint_eq(run_epoch(&rig, 0, 900, 10), first);
     rig_close(&rig);
-    end_test();
+    end_with_cache();
 }
 END_TEST
 
@@ -117,7 +91,7 @@ START_TEST(the_order_does_not_hang_on_threads_or_compression)
     uint64_t first = 0;
     for (int k = 0; k < 4; k++) {
         struct rig rig;
-        begin_test();
+        begin_with_cache();
         plant(6, 150, 10000, ways[k].compression, false);
         ck_assert_msg(look(&rig, ways[k].data, ways[k].source) == TN_OK, "%s", rig.error.text);
         uint64_t hash = run_epoch(&rig, 3, 900, 10);
@@ -125,7 +99,7 @@ START_TEST(the_order_does_not_hang_on_threads_or_compression)
             first = hash;
         ck_assert_uint_eq(hash, first);
         rig_close(&rig);
-        end_test();
+        end_with_cache();
     }
 }
 END_TEST
@@ -134,7 +108,7 @@ END_TEST
 START_TEST(shards_are_read_once_an_epoch)
 {
     struct rig rig;
-    begin_test();
+    begin_with_cache();
     plant(8, 400, 10000, _i ? TN_RECORD_GZIP : TN_RECORD_PLAIN, false);
     ck_assert_msg(look(&rig, "workers = 2\noverlap = yes", "io = sequential\nshuffle_window = 256\ninterleave = 4") ==
                       TN_OK,
@@ -149,7 +123,7 @@ START_TEST(shards_are_read_once_an_epoch)
     /* what is held is a window and no more */
     ck_assert_uint_lt(tn_dataset_info(rig.dataset)->index_bytes, 24u << 20);
     rig_close(&rig);
-    end_test();
+    end_with_cache();
 }
 END_TEST
 
@@ -157,7 +131,7 @@ START_TEST(an_epoch_begins_anywhere)
 {
     struct rig rig, again;
     const struct tn_batch *batch, *other;
-    begin_test();
+    begin_with_cache();
     plant(4, 100, 20000, TN_RECORD_GZIP, false);
     ck_assert_int_eq(look(&rig, "workers = 2", "shuffle_window = 50"), TN_OK);
     ck_assert_int_eq(look(&again, "workers = 1", "shuffle_window = 50"), TN_OK);
@@ -172,7 +146,7 @@ START_TEST(an_epoch_begins_anywhere)
     }
     rig_close(&again);
     rig_close(&rig);
-    end_test();
+    end_with_cache();
 }
 END_TEST
 
@@ -208,7 +182,7 @@ static void check_content(int count, bool texts)
 START_TEST(a_second_look_is_short)
 {
     struct rig rig;
-    begin_test();
+    begin_with_cache();
     plant(3, 200, 10000, _i == 1 ? TN_RECORD_GZIP : TN_RECORD_PLAIN, _i == 2);
     for (int round = 0; round < 2; round++) {
         uint64_t before = bytes_read();
@@ -221,7 +195,7 @@ START_TEST(a_second_look_is_short)
         (void)run_epoch(&rig, 0, 600, _i == 2 ? 3 : 10);
         rig_close(&rig);
     }
-    end_test();
+    end_with_cache();
 }
 END_TEST
 
@@ -229,7 +203,7 @@ START_TEST(a_damaged_sidecar_is_made_anew)
 {
     char path[PATH_MAX];
     unsigned char kept[8192], changed[8192];
-    begin_test();
+    begin_with_cache();
     plant(1, 12, 0, TN_RECORD_PLAIN, _i);
     check_content(12, _i);
     find_sidecar(path);
@@ -246,7 +220,7 @@ START_TEST(a_damaged_sidecar_is_made_anew)
         rig_write(path, kept, at);
         check_content(12, _i);
     }
-    end_test();
+    end_with_cache();
 }
 END_TEST
 
@@ -254,7 +228,7 @@ START_TEST(a_changed_shard_is_looked_through_again)
 {
     struct timeval times[2];
     struct stat state;
-    begin_test();
+    begin_with_cache();
     plant(1, 20, 100, TN_RECORD_PLAIN, false);
     check_content(20, false);
     ck_assert_int_eq(stat(in_folder("t-000"), &state), 0);
@@ -268,7 +242,7 @@ START_TEST(a_changed_shard_is_looked_through_again)
     times[0].tv_sec = times[1].tv_sec = state.st_mtim.tv_sec, times[0].tv_usec = times[1].tv_usec = 0;
     ck_assert_int_eq(utimes(in_folder("t-000"), times), 0);
     check_content(30, false);
-    end_test();
+    end_with_cache();
 }
 END_TEST
 
@@ -276,7 +250,7 @@ START_TEST(without_a_folder_for_it_all_goes_on)
 {
     struct rig rig;
     char path[PATH_MAX + 16];
-    begin_test();
+    begin_with_cache();
     plant(2, 10, 100, TN_RECORD_PLAIN, false);
     (void)snprintf(path, sizeof path, "%s/tenon", cache);
     rig_write(path, "a file stands in the way", 24);
@@ -289,7 +263,7 @@ START_TEST(without_a_folder_for_it_all_goes_on)
     rig_close(&rig);
     (void)snprintf(path, sizeof path, "%s/elsewhere/deep", cache);
     ck_assert(tn_path_is_folder(path));
-    end_test();
+    end_with_cache();
 }
 END_TEST
 
@@ -300,7 +274,7 @@ START_TEST(epochs_take_no_more_memory)
     static const char *const sources[] = {"io = random", "io = sequential"};
     struct rig rig;
     uint64_t after = 0;
-    begin_test();
+    begin_with_cache();
     plant(3, 1000, 500, TN_RECORD_PLAIN, false);
     ck_assert_int_eq(look(&rig, "workers = 2\nio_threads = 4\noverlap = yes", sources[_i]), TN_OK);
     for (uint64_t epoch = 0; epoch < 12; epoch++) {
@@ -312,7 +286,7 @@ START_TEST(epochs_take_no_more_memory)
     if (!getenv("TENON_SANITIZED")) /* those keep what was freed */
         ck_assert_uint_lt(tn_memory_resident(), after + (1 << 20));
     rig_close(&rig);
-    end_test();
+    end_with_cache();
 }
 END_TEST
 
@@ -322,7 +296,7 @@ START_TEST(many_shards_need_few_descriptors)
 {
     struct rlimit limit, low;
     struct rig rig;
-    begin_test();
+    begin_with_cache();
     plant(90, 5, 100, _i ? TN_RECORD_GZIP : TN_RECORD_PLAIN, false);
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
     low = limit;
@@ -338,7 +312,7 @@ START_TEST(many_shards_need_few_descriptors)
         rig_close(&rig);
     }
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
-    end_test();
+    end_with_cache();
 }
 END_TEST
 
@@ -347,7 +321,7 @@ START_TEST(a_shard_that_is_written_meanwhile_is_an_error)
     struct rig rig;
     const struct tn_batch *batch = NULL;
     tn_status status = TN_OK;
-    begin_test();
+    begin_with_cache();
     plant(2, 50, 100, TN_RECORD_GZIP, false);
     ck_assert_int_eq(look(&rig, "workers = 1", ""), TN_OK);
     plant(2, 60, 100, TN_RECORD_GZIP, false);
@@ -358,14 +332,14 @@ START_TEST(a_shard_that_is_written_meanwhile_is_an_error)
     ck_assert_int_eq(status, TN_CORRUPT);
     check_says(&rig, "has been written since");
     rig_close(&rig);
-    end_test();
+    end_with_cache();
 }
 END_TEST
 
 START_TEST(labels_are_of_one_kind)
 {
     struct rig rig;
-    begin_test();
+    begin_with_cache();
     struct tn_record_writer *writer = begin("t-0", TN_RECORD_PLAIN);
     add(writer, 0, 0, "cat");
     add(writer, 1, 999, NULL);
@@ -377,7 +351,7 @@ START_TEST(labels_are_of_one_kind)
     ck_assert_int_eq(look(&rig, "workers = 1", "on_damage = skip"), TN_OK);
     ck_assert_uint_eq(tn_dataset_info(rig.dataset)->count, 1);
     rig_close(&rig);
-    end_test();
+    end_with_cache();
 }
 END_TEST
 

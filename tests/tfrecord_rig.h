@@ -6,7 +6,7 @@
 #include "records/example_writer.h"
 #include "records/record_writer.h"
 
-static char folder[PATH_MAX];
+static char folder[PATH_MAX], cache[PATH_MAX];
 
 /* A picture of 2x2 as PPM whose colour is its number, and behind its pixels what makes it `bytes` long. */
 static inline size_t draw(unsigned char *out, int number, size_t bytes)
@@ -81,6 +81,31 @@ static inline tn_status look(struct rig *rig, const char *data_keys, const char 
 static inline void check_says(const struct rig *rig, const char *part)
 {
     ck_assert_msg(strstr(rig->error.text, part) != NULL, "`%s` is missing in: %s", part, rig->error.text);
+}
+
+/* Bytes that this process has read from files so far. */
+static inline uint64_t bytes_read(void)
+{
+    unsigned long long bytes = 0;
+    FILE *file = fopen("/proc/self/io", "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "rchar: %llu", &bytes), 1);
+    (void)fclose(file);
+    return bytes;
+}
+
+/* The folder of the shards, and one for what the source keeps of them. */
+static inline void begin_with_cache(void)
+{
+    rig_folder(folder);
+    rig_folder(cache);
+    ck_assert_int_eq(setenv("XDG_CACHE_HOME", cache, 1), 0);
+}
+
+static inline void end_with_cache(void)
+{
+    rig_remove(folder);
+    rig_remove(cache);
 }
 
 #endif

@@ -5,11 +5,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <isa-l/crc.h>
 
+#include "../clock.h"
 #include "event_file.h"
 #include "summary.h"
 
@@ -17,21 +17,9 @@ enum { HEAD = 12, TAIL = 4, ROOM = 256 << 10 };
 /* A place that fails may be slow to do so: a full room is tried to be emptied so often only. */
 static const double retry_seconds = 10;
 
-static double seconds_of(clockid_t clock)
-{
-    struct timespec now = {0, 0};
-    (void)clock_gettime(clock, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 double wall_seconds(void)
 {
-    return seconds_of(CLOCK_REALTIME);
-}
-
-double steady_seconds(void)
-{
-    return seconds_of(CLOCK_MONOTONIC);
+    return clock_seconds(CLOCK_REALTIME);
 }
 
 static tn_status refuse(struct event_file *file, const char *path, struct tn_error *error)
@@ -85,7 +73,7 @@ static tn_status create(struct event_file *file, const char *folder, struct tn_e
 tn_status event_file_open(struct event_file *file, const char *folder, struct tn_error *error)
 {
     tn_status status;
-    *file = (struct event_file){.descriptor = -1, .flushed = steady_seconds()};
+    *file = (struct event_file){.descriptor = -1, .flushed = seconds_now()};
     status = make_folder(file, folder, error);
     if (status == TN_OK)
         status = create(file, folder, error);
@@ -119,7 +107,7 @@ static tn_status make_room(struct event_file *file, size_t bytes, struct tn_erro
     tn_status status = TN_OK;
     if (file->capacity - file->pending_bytes >= bytes)
         return TN_OK;
-    if (file->reason && steady_seconds() - file->flushed < retry_seconds) {
+    if (file->reason && seconds_now() - file->flushed < retry_seconds) {
         errno = file->reason;
         return refuse(file, file->path, error);
     }
@@ -166,7 +154,7 @@ tn_status event_file_add(struct event_file *file, struct tn_error *error)
 tn_status event_file_flush(struct event_file *file, struct tn_error *error)
 {
     size_t done = 0;
-    file->flushed = steady_seconds();
+    file->flushed = seconds_now();
     while (file->descriptor >= 0 && done < file->pending_bytes) {
         ssize_t step =
             pwrite(file->descriptor, file->pending + done, file->pending_bytes - done, (off_t)(file->written + done));

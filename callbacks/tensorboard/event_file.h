@@ -28,6 +28,5 @@ tn_status event_file_flush(struct event_file *file, struct tn_error *error);
 tn_status event_file_close(struct event_file *file, struct tn_error *error);
 
 double wall_seconds(void);
-double steady_seconds(void);
 
 #endif

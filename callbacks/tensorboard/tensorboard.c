@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "../clock.h"
 #include "images.h"
 #include "summary.h"
 #include "tensorboard.h"
@@ -146,7 +147,7 @@ static void write_train(struct tensorboard *board, const struct tn_run *run)
 {
     struct event_file *file = &board->train;
     uint64_t epoch = (uint64_t)run->epoch;
-    double seconds = steady_seconds() - board->epoch_began;
+    double seconds = seconds_now() - board->epoch_began;
     if (!tensorboard_ready(board, file, run))
         return;
     for (uint32_t i = 0; i < run->log_count; i++)
@@ -218,7 +219,7 @@ static void write_batch(struct tensorboard *board, const struct tn_run *run)
     double now;
     if (board->every == 0 || run->step % (uint64_t)board->every != 0 || !tensorboard_ready(board, &board->train, run))
         return;
-    now = steady_seconds();
+    now = seconds_now();
     if (board->write_steps_per_second && now > board->batch_began)
         scalar(board, &board->train, run, "batch_steps_per_second", run->step, 1 / (now - board->batch_began));
     for (uint32_t i = 0; i < run->log_count; i++)
@@ -257,12 +258,12 @@ static tn_status tensorboard_on(void *self, int32_t event, const struct tn_run *
         return run_begin(board, run, error);
     case TN_RUN_RESUME: /* inside of an epoch: what was done of it before is no matter of this process */
     case TN_EPOCH_BEGIN:
-        board->epoch_began = steady_seconds();
+        board->epoch_began = seconds_now();
         board->epoch_step = run->step;
         return TN_OK;
     case TN_BATCH_BEGIN:
         if (board->write_steps_per_second)
-            board->batch_began = steady_seconds();
+            board->batch_began = seconds_now();
         return TN_OK;
     case TN_BATCH_END:
         return batch_end(board, run, error);

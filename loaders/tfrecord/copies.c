@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../digest.h"
 #include "copies.h"
 
 enum { PIECE = 1 << 20, ATTEMPTS = 8 };
@@ -24,16 +25,9 @@ static const char FOLDER_PREFIX[] = "tenon-", HALF_PREFIX[] = "copying-", LOCK_N
 
 /* ---- names ---- */
 
-static uint64_t mixed(uint64_t hash, const char *text)
-{
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * 1099511628211u; /* FNV-1a */
-    return (hash ^ 0xFF) * 1099511628211u;
-}
-
 uint64_t copy_hash(const struct stage_file *file)
 {
-    return mixed(14695981039346656037u, file->path);
+    return hash_text(TEXT_HASH, file->path);
 }
 
 void copy_name(const struct stage_file *file, char name[COPY_NAME_BYTES])
@@ -44,9 +38,9 @@ void copy_name(const struct stage_file *file, char name[COPY_NAME_BYTES])
 
 static uint64_t hash_of_all(const struct stage_spec *spec)
 {
-    uint64_t hash = 14695981039346656037u;
+    uint64_t hash = TEXT_HASH;
     for (uint64_t i = 0; i < spec->count; i++)
-        hash = mixed(hash, spec->files[i].path);
+        hash = hash_text(hash, spec->files[i].path);
     return hash;
 }
 

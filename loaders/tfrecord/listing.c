@@ -3,15 +3,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../digest.h"
 #include "shards.h"
 
 /* ---- texts of labels, each once ---- */
 
 static uint64_t hash_of(const char *text, size_t length)
 {
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-    for (size_t i = 0; i < length; i++)
-        hash = (hash ^ (unsigned char)text[i]) * 1099511628211u;
+    uint64_t hash = hash_bytes(TEXT_HASH, text, length);
     return hash ^ hash >> 32;
 }
 

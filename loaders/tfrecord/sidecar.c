@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "../digest.h"
 #include "shards.h"
 
 static const char MAGIC[] = "TENONIX1";
@@ -90,18 +91,11 @@ static void put_key(struct bytes *key, const struct tfrecord *source, const stru
     put_text(key, source->wants_label ? source->label : "");
 }
 
-static uint64_t mixed(uint64_t hash, const char *text)
-{
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * 1099511628211u; /* FNV-1a */
-    return (hash ^ 0xFF) * 1099511628211u;
-}
-
 /* Named by the shard and the keys, so that two experiments do not throw out each other's. */
 static int sidecar_path(const struct tfrecord *source, const struct shard *shard, char *path, size_t bytes)
 {
-    uint64_t hash = mixed(14695981039346656037u, shard->path);
-    hash = mixed(mixed(hash, source->image), source->wants_label ? source->label : "");
+    uint64_t hash = hash_text(TEXT_HASH, shard->path);
+    hash = hash_text(hash_text(hash, source->image), source->wants_label ? source->label : "");
     int length = snprintf(path, bytes, "%s/%016llx.index", source->index_folder, (unsigned long long)hash);
     return length > 0 && (size_t)length < bytes;
 }
