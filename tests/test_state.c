@@ -105,6 +105,38 @@ START_TEST(claims_are_not_believed)
 }
 END_TEST
 
+/* The newest is found among more files than are ever kept, and names that are not ours count for nothing. */
+START_TEST(the_newest_is_found_among_many)
+{
+    static const char *const strange[] = {
+        "-0000001.tns", "99999999999999999999.tns", "7.tns", "00000999.tns.tmp-1", "00000500.txt", "x0000998.tns",
+        "00000000.tns"};
+    char folder[] = "/tmp/tenon-shelf-XXXXXX", path[128];
+    struct tn_state_shelf shelf = {.newest = 200};
+    struct tn_error error = {.status = TN_OK};
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    (void)snprintf(shelf.folder, sizeof shelf.folder, "%s", folder);
+    for (size_t i = 0; i < TN_COUNT_OF(strange); i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", folder, strange[i]);
+        ck_assert_int_eq(tn_file_write(path, "x", 1, &error), TN_OK);
+    }
+    ck_assert_uint_eq(tn_state_newest_generation(folder), 0);
+    for (uint64_t generation = 101; generation <= 200; generation++) {
+        tn_state_file_name(folder, 101 + (generation * 37) % 100, path, sizeof path);
+        ck_assert_int_eq(tn_file_write(path, "x", 1, &error), TN_OK);
+    }
+    ck_assert_uint_eq(tn_state_newest_generation(folder), 200);
+    ck_assert_int_eq(tn_state_shelve(&shelf, 201, "y", 1, &error), TN_OK);
+    ck_assert_uint_eq(tn_state_newest_generation(folder), 201);
+    tn_state_file_name(folder, 200, path, sizeof path);
+    ck_assert(tn_path_exists(path)); /* the one before stays */
+    tn_state_file_name(folder, 199, path, sizeof path);
+    ck_assert(!tn_path_exists(path));
+    (void)snprintf(path, sizeof path, "rm -r %s", folder);
+    ck_assert_int_eq(system(path), 0);
+}
+END_TEST
+
 START_TEST(rules_are_understood)
 {
     static const struct {
@@ -138,6 +170,7 @@ int main(void)
     tcase_add_test(tcase, every_changed_bit_shows);
     tcase_add_test(tcase, every_cut_shows);
     tcase_add_test(tcase, claims_are_not_believed);
+    tcase_add_test(tcase, the_newest_is_found_among_many);
     tcase_add_test(tcase, rules_are_understood);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

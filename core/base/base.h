@@ -71,8 +71,9 @@ tn_status tn_file_append(const char *path, const void *data, uint64_t bytes, str
  * errno says why not. */
 bool tn_file_sync(int file);
 tn_status tn_folder_make(const char *path, struct tn_error *error); /* with parents */
-/* Makes a rename to `path` last through a power cut, where the file system can. */
-void tn_folder_sync(const char *path);
+/* Makes what was done to the name `path` in its folder (a rename, a new folder) last through a power cut, where the
+ * file system can. False: errno says why not. */
+bool tn_folder_sync(const char *path);
 bool tn_path_exists(const char *path);
 bool tn_path_is_folder(const char *path);
 /* `path` if absolute, else folder of `base_file` + path; from the arena. */

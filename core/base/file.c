@@ -90,27 +90,31 @@ out:
     return status;
 }
 
-/* Makes a rename last: without this it may be gone after a power cut. Some file systems refuse; that is no error. */
-void tn_folder_sync(const char *path)
+bool tn_file_sync(int file)
+{
+    return fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP || errno == ENOSYS;
+}
+
+/* A folder that cannot be opened or synced at all, as on some mounts, is no error. */
+bool tn_folder_sync(const char *path)
 {
     char folder[4096];
     const char *slash = strrchr(path, '/');
     size_t length = slash ? (size_t)(slash - path) : 0;
+    bool synced = true;
     int file;
     if (length >= sizeof folder)
-        return;
+        return true;
     memcpy(folder, path, length);
     folder[length] = '\0';
     file = open(slash ? (length ? folder : "/") : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (file >= 0) {
-        (void)fsync(file);
+        synced = tn_file_sync(file) || errno == EACCES || errno == EPERM || errno == EBADF || errno == EROFS;
+        int reason = errno;
         (void)close(file);
+        errno = reason;
     }
-}
-
-bool tn_file_sync(int file)
-{
-    return fsync(file) == 0 || errno == EINVAL || errno == ENOTSUP || errno == ENOSYS;
+    return synced;
 }
 
 /* A failed fsync or close condemns it: the system may have dropped what was not written, and a second fsync would
@@ -141,18 +145,23 @@ static tn_status write_without_rename(const char *path, const void *data, uint64
     int length = snprintf(beside, sizeof beside, "%s.new", path);
     if (length < 0 || (size_t)length >= sizeof beside)
         return tn_fail(error, TN_IO, "the path %.200s… is too long", path);
-    if (!tn_path_exists(path))
-        return tn_file_write_new(path, O_EXCL, data, bytes, error);
+    if (!tn_path_exists(path)) {
+        status = tn_file_write_new(path, O_EXCL, data, bytes, error);
+        (void)tn_folder_sync(path);
+        return status;
+    }
     (void)unlink(beside);
     status = tn_file_write_new(beside, O_EXCL, data, bytes, error);
     if (status != TN_OK)
         return status;
+    (void)tn_folder_sync(beside);
     if (unlink(path) != 0)
         status = io_error(error, "replace", path);
     else
         status = tn_file_write_new(path, O_EXCL, data, bytes, error);
     if (status != TN_OK)
         return tn_error_wrap(error, status, "the new file is %s", beside);
+    (void)tn_folder_sync(path);
     (void)unlink(beside);
     return TN_OK;
 }
@@ -172,10 +181,8 @@ static tn_status write_once(const char *path, const void *data, uint64_t bytes, 
     status = tn_file_write_new(temporary, O_TRUNC, data, bytes, error);
     if (status != TN_OK)
         return status;
-    if (rename(temporary, path) == 0) {
-        tn_folder_sync(path);
-        return TN_OK;
-    }
+    if (rename(temporary, path) == 0)
+        return tn_folder_sync(path) ? TN_OK : io_error(error, "write to the disk the folder of", path);
     int reason = errno;
     status = io_error(error, "rename the new file to", path);
     (void)unlink(temporary);
@@ -210,6 +217,8 @@ tn_status tn_file_compare(const char *path, const void *data, uint64_t bytes, st
             status = tn_fail(error, TN_IO, "%s does not hold what was written to it", path);
         at += count;
     }
+    if (status == TN_OK && (read_all(file, piece, 1, &got) != TN_OK || got != 0))
+        status = tn_fail(error, TN_IO, "%s holds more than what was written to it", path);
     if (file >= 0)
         (void)close(file);
     free(piece);
@@ -229,10 +238,14 @@ tn_status tn_file_append(const char *path, const void *data, uint64_t bytes, str
     return status;
 }
 
-/* errno says why not. */
+/* errno says why not. What is made stays over a power cut, as do files that are synced in it. */
 static bool make_one(const char *path)
 {
-    if (mkdir(path, 0777) == 0 || errno == EEXIST)
+    if (mkdir(path, 0777) == 0) {
+        (void)tn_folder_sync(path);
+        return true;
+    }
+    if (errno == EEXIST)
         return true;
     int reason = errno;
     bool there = tn_path_is_folder(path);

@@ -217,7 +217,8 @@ tn_status tn_record_writer_commit(struct tn_record_writer *writer, uint64_t *byt
     if (rename(writer->temporary, writer->path) != 0)
         return io_error(writer, "give its name to", error);
     writer->committed = true;
-    tn_folder_sync(writer->path);
+    if (!tn_folder_sync(writer->path))
+        return io_error(writer, "write to the disk the folder of", error);
     *bytes = writer->bytes;
     return TN_OK;
 }

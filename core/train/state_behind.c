@@ -46,10 +46,14 @@ static tn_status touch_all(int file, uint64_t bytes)
         ssize_t got = pread(file, piece, 1 << 18, (off_t)at);
         if (got < 0 && errno == EINTR)
             continue;
+        if (got == 0)
+            errno = EIO; /* it is shorter than it says */
         if (got <= 0)
             break;
         at += (uint64_t)got;
     }
+    if (!piece)
+        errno = ENOMEM;
     free(piece);
     return at == bytes ? TN_OK : TN_IO;
 }

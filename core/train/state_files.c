@@ -29,17 +29,29 @@ static int compare_down(const void *a, const void *b)
     return left < right ? 1 : left > right ? -1 : 0;
 }
 
-/* Generations in a folder, newest first. */
+/* 0: it is no name of ours. */
+static uint64_t number_of(const char *name)
+{
+    size_t digits = strspn(name, "0123456789");
+    return digits >= 8 && digits <= 18 && strcmp(name + digits, ".tns") == 0 ? strtoull(name, NULL, 10) : 0;
+}
+
+/* The newest generations in a folder, newest first. */
 static size_t list(const char *folder, uint64_t found[MOST_FILES])
 {
     DIR *stream = opendir(folder);
     const struct dirent *entry;
     size_t count = 0;
-    while (stream && (entry = readdir(stream)) && count < MOST_FILES) {
-        char *end;
-        unsigned long long number = strtoull(entry->d_name, &end, 10);
-        if (end != entry->d_name && strcmp(end, ".tns") == 0)
-            found[count++] = number;
+    while (stream && (entry = readdir(stream))) {
+        uint64_t number = number_of(entry->d_name);
+        if (number == 0)
+            continue;
+        if (count == MOST_FILES) { /* the oldest makes room */
+            qsort(found, count, sizeof *found, compare_down);
+            if (number < found[--count])
+                number = found[count];
+        }
+        found[count++] = number;
     }
     if (stream)
         (void)closedir(stream);
