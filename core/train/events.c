@@ -323,21 +323,33 @@ static tn_status tell_one(struct tn_loop *loop, uint32_t number, int32_t event, 
     return status;
 }
 
-tn_status tn_loop_settle(struct tn_loop *loop, bool saving, struct tn_error *error)
+/* What became of files that their callback did not ask about is said for it. */
+static void say_unasked(struct tn_loop *loop)
 {
-    tn_status status = TN_OK;
-    if (saving || tn_weight_writer_busy(loop))
-        for (uint32_t i = 0; i < loop->experiment->callback_count && status == TN_OK; i++)
-            status = loop->experiment->callbacks[i] != loop->telling ? tell_one(loop, i, TN_SETTLE, error) : TN_OK;
-    tn_weight_writer_wait(&loop->writer);
     for (uint32_t i = 0; loop->writer.outcomes && i < loop->experiment->callback_count; i++) {
         struct tn_outcome *outcome = &loop->writer.outcomes[i];
         if (loop->experiment->callbacks[i] == loop->telling)
-            continue;
-        if (outcome->there && outcome->status != TN_OK) /* it did not ask */
+            continue; /* it still can */
+        if (outcome->there && outcome->status != TN_OK) {
             tn_loop_say(loop, TN_LOG_WARNING, outcome->error.text);
+            (void)snprintf(loop->unsaved[i], sizeof *loop->unsaved, "%.500s", outcome->error.text);
+        }
         outcome->there = false;
     }
+}
+
+tn_status tn_loop_settle(struct tn_loop *loop, bool saving, struct tn_error *error)
+{
+    tn_status status = TN_OK;
+    if (loop->settling || (!saving && !tn_weight_writer_busy(loop)))
+        return TN_OK;
+    loop->settling = true;
+    for (uint32_t i = 0; i < loop->experiment->callback_count && status == TN_OK; i++)
+        if (loop->experiment->callbacks[i] != loop->telling)
+            status = tell_one(loop, i, TN_SETTLE, error);
+    loop->settling = false;
+    tn_weight_writer_wait(&loop->writer);
+    say_unasked(loop);
     return status;
 }
 

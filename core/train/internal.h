@@ -267,6 +267,7 @@ struct tn_loop {
     const struct tn_instance *telling; /* the callback that is being told */
     struct tn_weight_writer writer;
     bool ending;       /* what is saved now is saved behind the last step */
+    bool settling;     /* callbacks are told TN_SETTLE */
     bool state_wanted; /* one has asked for a state behind this step */
     bool pausing;      /* one with TN_CALLBACK_PAUSES has stopped the run */
 };

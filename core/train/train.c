@@ -278,6 +278,8 @@ static tn_status end_in_order(struct tn_loop *loop, struct tn_error *error)
     if (loop->result->epochs_done > 0)
         loop->run.epoch = loop->result->epochs_done - 1; /* resumed behind the last epoch, it would be one more */
     status = tn_loop_tell(loop, TN_RUN_END, saved == TN_OK ? error : NULL);
+    if (status == TN_OK)
+        status = tn_loop_settle(loop, false, saved == TN_OK ? error : NULL); /* what was begun there */
     if (saved != TN_OK)
         return tn_error_wrap(error, saved, "all is computed, but the run's last state could not be saved");
     if (status == TN_OK)

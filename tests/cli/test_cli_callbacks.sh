@@ -117,6 +117,12 @@ TENON_PLUGIN_PATH=$TENON_BUILD/lib/tenon/test-plugins run train saver.ini experi
 expect 0
 check "told twice" [ "$(grep -c 'saver: told of a state' both)" -eq 2 ]
 says "saver: told of a state behind step 3"
+TENON_PLUGIN_PATH=$TENON_BUILD/lib/tenon/test-plugins run train saver.ini --fresh callback:saver.behind=end.h5
+expect 0
+check "what is written behind at the end is there" [ -s end.h5 ]
+TENON_PLUGIN_PATH=$TENON_BUILD/lib/tenon/test-plugins run train saver.ini --fresh callback:saver.behind=/proc/none/end.h5
+expect 1
+says "not all is saved: cannot make the folder /proc/none"
 
 # ---- lr_finder: weights are what they were ----
 experiment finder '[callback:finder]' 'type = lr_finder' 'steps = 60' '[callback:checkpoint]' 'type = model_checkpoint' \

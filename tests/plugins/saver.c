@@ -1,15 +1,18 @@
-/* saver.c: a callback that asks for the run's state behind one batch, and counts how often it is told of a saving. */
+/* saver.c: a callback that asks for the run's state behind one batch, and counts how often it is told of a saving. With
+ * `behind` it has the weights written there when the run ends, and does not ask what became of them. */
 #include <stdio.h>
 
 #include "tenon/plugin.h"
 
 struct saver {
+    const char *behind;
     int64_t at;
     int32_t settled;
 };
 
 static const struct tn_option saver_options[] = {
     TN_INT(struct saver, at, 2, 0, 1e9, "step behind which it asks"),
+    TN_STRING(struct saver, behind, NULL, "file to write at the end"),
     TN_END,
 };
 
@@ -17,7 +20,8 @@ static tn_status saver_on(void *self, int32_t event, const struct tn_run *run, s
 {
     struct saver *saver = self;
     char text[80];
-    (void)error;
+    if (event == TN_RUN_END && saver->behind)
+        return run->save_weights_behind(run, saver->behind, 0, error);
     if (event == TN_BATCH_END && run->step == (uint64_t)saver->at)
         run->save_state(run);
     if (event == TN_SETTLE) {
