@@ -3,6 +3,8 @@
 # errors of a full disk and of a drive that is gone. A run ends with status 0 and all that it should have written, or says
 # what is missing with another status; and the same command, on a place that works again, ends as if nothing had been.
 #   TENON_FAULT_STEP=N    every N-th call only (default 7; 1 = all)
+# The shim is ours: libfiu's locks up with a program that opens plugins while its threads write (each call of malloc asks
+# it, under a lock that its own dlsym() in another thread waits for).
 # shellcheck source=tests/cli/lib.sh
 . "${TENON_SOURCE:?}/tests/cli/lib.sh" || exit 1
 if [ -n "${TENON_SANITIZED:-}" ]; then # a sanitizer has to be the first library that is loaded
