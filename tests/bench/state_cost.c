@@ -22,6 +22,13 @@ static double writer_wall, writer_core;
 static uint64_t writer_bytes;
 static unsigned writes;
 static atomic_bool measuring;
+/* Each step: how long it took, and whether a state was copied or written beside it. */
+enum { MOST_STEPS = 100000, AROUND = 15 };
+static double took_step[MOST_STEPS];
+static bool beside[MOST_STEPS];
+static double step_began;
+static atomic_int writing;
+static atomic_bool was_writing;
 
 static double clock_seconds(clockid_t clock)
 {
@@ -60,7 +67,10 @@ tn_status __wrap_tn_state_shelve(struct tn_state_shelf *shelf, uint64_t generati
 {
     bool counts = atomic_load(&measuring);
     double wall = clock_seconds(CLOCK_MONOTONIC), core = clock_seconds(CLOCK_THREAD_CPUTIME_ID);
+    atomic_fetch_add(&writing, 1);
+    atomic_store(&was_writing, true);
     tn_status status = __real_tn_state_shelve(shelf, generation, data, bytes, error);
+    atomic_fetch_sub(&writing, 1);
     if (counts) { /* one thread calls this, and it has ended when the numbers are read */
         writer_wall += clock_seconds(CLOCK_MONOTONIC) - wall;
         writer_core += clock_seconds(CLOCK_THREAD_CPUTIME_ID) - core;
@@ -77,6 +87,11 @@ static void step_ended(void *context, const struct tn_progress *progress, int32_
     (void)context;
     if (progress->phase != 0)
         return;
+    if (atomic_load(&measuring) && progress->batch <= MOST_STEPS) {
+        took_step[progress->batch - 1] = clock_seconds(CLOCK_MONOTONIC) - step_began;
+        beside[progress->batch - 1] = atomic_exchange(&was_writing, atomic_load(&writing) > 0);
+    }
+    step_began = clock_seconds(CLOCK_MONOTONIC);
     if (progress->batch == SKIPPED_STEPS) {
         first = now();
         atomic_store(&measuring, true);
@@ -88,7 +103,32 @@ static void step_ended(void *context, const struct tn_progress *progress, int32_
     }
 }
 
-/* ---- */
+/* ---- how much longer steps take beside a saving than those around it ---- */
+
+static int compare(const void *a, const void *b)
+{
+    double left = *(const double *)a, right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+/* In all, in seconds. Both are of one minute of one run: a machine that is slower for a while does not matter. */
+static double slowed(int count)
+{
+    double sum = 0, around[2 * AROUND + 1];
+    for (int i = SKIPPED_STEPS; i < count; i++) {
+        size_t alone = 0;
+        if (!beside[i])
+            continue;
+        for (int k = i - AROUND; k <= i + AROUND; k++)
+            if (k >= SKIPPED_STEPS && k < count && !beside[k])
+                around[alone++] = took_step[k];
+        if (alone < AROUND / 2)
+            continue;
+        qsort(around, alone, sizeof *around, compare);
+        sum += took_step[i] - around[alone / 2];
+    }
+    return sum;
+}
 
 int main(int count, char **words)
 {
@@ -112,8 +152,9 @@ int main(int count, char **words)
     if (status != TN_OK)
         return 1;
     (void)printf("steps=%llu wall=%.3f core=%.3f saves=%u bytes=%llu held_up=%.4f held_up_most=%.4f writer_wall=%.3f "
-                 "writer_core=%.4f\n",
+                 "writer_core=%.4f slowed=%.4f\n",
                  (unsigned long long)steps, last.wall - first.wall, last.core - first.core, writes,
-                 (unsigned long long)writer_bytes, held_up, held_up_most, writer_wall, writer_core);
+                 (unsigned long long)writer_bytes, held_up, held_up_most, writer_wall, writer_core,
+                 slowed((int)steps + SKIPPED_STEPS));
     return 0;
 }
