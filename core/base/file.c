@@ -8,8 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PIECE = 1 << 18 };
-enum { WINDOW = 4 << 20 }; /* bytes that are compared at a time */
+enum {
+    PIECE = 1 << 18 /* bytes that are compared at a time */,
+    WINDOW = 4 << 20 /* that are on their way to the disk */
+};
 
 static tn_status io_error(struct tn_error *error, const char *what, const char *path)
 {
