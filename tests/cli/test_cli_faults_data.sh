@@ -116,10 +116,10 @@ done
 echo "$faults switches and faults of what only saves time"
 
 # ---- packing ----
-pack() {
+pack_again() {
     run pack data/train packed --quiet --shards 2 -j1 --retry-pause 0.001
 }
-pack
+pack_again
 expect 0
 mv packed calm
 same() { # the shards, and what is beside them
@@ -130,7 +130,7 @@ for ((k = 1; k < 2000; k += 2)); do
     env CRASH_AT=$k CRASH_UNDER=packed LD_PRELOAD="$TENON_BUILD/tests/libcrash_at.so" \
         "$tenon" pack data/train packed --quiet --shards 2 -j1 >out 2>err </dev/null
     [ $? -eq 99 ] || break
-    pack
+    pack_again
     expect 0
     check "packed after a power switch at call $k" same
 done
@@ -154,7 +154,7 @@ for how in "${errors[@]}"; do
             check "a message" [ -s err ]
             expect 1
         fi
-        pack
+        pack_again
         expect 0
         check "mended" same
     done
