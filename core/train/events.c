@@ -315,7 +315,8 @@ static tn_status tell_one(struct tn_loop *loop, uint32_t number, int32_t event, 
         loop->cost[number] += tn_seconds_now() - begin;
     if (status == TN_OK)
         return TN_OK;
-    status = tn_error_wrap(error, status, "[callback:%s]", instance->name);
+    if (!error || strncmp(error->text, "[callback:", 10) != 0) /* it has come from one that it asked to settle */
+        status = tn_error_wrap(error, status, "[callback:%s]", instance->name);
     if (error && !error->file[0] && instance->file && status == TN_INVALID) {
         (void)snprintf(error->file, sizeof error->file, "%s", instance->file);
         error->line = instance->line;
