@@ -113,13 +113,22 @@ static void drop_old(void *context, int32_t session)
     (void)unlink(path);
 }
 
+static void note_highest(void *context, int32_t session)
+{
+    int32_t *highest = context;
+    *highest = session > *highest ? session : *highest;
+}
+
 tn_status tn_state_line_begin(const char *directory, struct tn_state_line *line, uint64_t from, struct tn_error *error)
 {
     struct tn_text text = {.data = NULL};
     struct search search = {directory, line, true};
     char path[1200];
     tn_status status;
-    if (line->session == 0 && getrandom(&line->run_id, sizeof line->run_id, 0) != (ssize_t)sizeof line->run_id)
+    bool fresh = line->session == 0; /* a new run */
+    if (fresh)                       /* behind the sessions of one that was here before and has left nothing else */
+        each_session(directory, note_highest, &line->session);
+    if (fresh && getrandom(&line->run_id, sizeof line->run_id, 0) != (ssize_t)sizeof line->run_id)
         line->run_id = (uint64_t)time(NULL) << 22 ^ (uint64_t)getpid();
     if (line->count == TN_COUNT_OF(line->begun))
         memmove(line->begun, line->begun + 1, --line->count * sizeof *line->begun);

@@ -84,6 +84,21 @@ check "it was passed over" grep -q "disk/.* is passed over: the run was gone on 
 rm -rf disk/*
 same elsewhere
 
+# A run that left nothing but its sessions: what begins anew in its place is another run, and can be gone on with.
+accident 'kill -9 $PPID'
+train accident.ini anew
+expect 137
+train accident.ini anew
+expect 137
+rm -rf disk/* runs/anew/state/*.tns runs/anew/checkpoints runs/anew/log.csv
+check "sessions are left" [ "$(find runs/anew/state -name 'session-*' | wc -l)" -eq 2 ]
+run train accident.ini experiment.name=anew experiment.epochs=4 experiment.save_every="1 batches"
+expect 137
+run train run.ini experiment.name=anew experiment.epochs=4 experiment.save_every="1 batches"
+expect 0
+says "resumed at epoch "
+same anew
+
 # Callbacks may go and come between two halves, also one that keeps the best weights in memory.
 accident 'kill -9 $PPID'
 train accident.ini fewer
