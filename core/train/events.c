@@ -71,7 +71,9 @@ tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error)
     loop->batch_slots = tn_arena_take(arena, most * sizeof *loop->batch_slots);
     if (experiment->callback_count) {
         loop->unsaved = tn_arena_take(arena, experiment->callback_count * sizeof *loop->unsaved);
-        loop->writer.outcomes = tn_arena_take(arena, experiment->callback_count * sizeof *loop->writer.outcomes);
+        tn_status status = tn_weight_writer_open(loop, error);
+        if (status != TN_OK)
+            return status;
     }
     if (experiment->callback_count && loop->request->verbose)
         loop->cost = tn_arena_take(arena, experiment->callback_count * sizeof *loop->cost);
@@ -79,10 +81,8 @@ tn_status tn_loop_open_logs(struct tn_loop *loop, struct tn_error *error)
         return tn_fail(error, TN_NO_MEMORY, "no memory for the logs");
     if (loop->cost)
         memset(loop->cost, 0, experiment->callback_count * sizeof *loop->cost);
-    if (loop->unsaved) {
+    if (loop->unsaved)
         memset(loop->unsaved, 0, experiment->callback_count * sizeof *loop->unsaved);
-        memset(loop->writer.outcomes, 0, experiment->callback_count * sizeof *loop->writer.outcomes);
-    }
     loop->epoch_log_count = fill_logs(loop, loop->epoch_logs, loop->epoch_slots, experiment->validation != NULL);
     loop->batch_log_count = fill_logs(loop, loop->batch_logs, loop->batch_slots, false);
     if (arena->failed)
@@ -197,6 +197,7 @@ static tn_status run_keep_weights(const struct tn_run *run, struct tn_error *err
 
 static tn_status run_restore_weights(const struct tn_run *run, struct tn_error *error)
 {
+    tn_weight_writer_wait(&loop_of(run)->writer); /* no copy of this moment is one of those weights any more */
     return tn_network_restore(loop_of(run)->experiment->network, error);
 }
 

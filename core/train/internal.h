@@ -20,7 +20,6 @@
 #define TENON_TRAIN_INTERNAL_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "train/experiment.h"
 
@@ -121,9 +120,11 @@ struct tn_weight_job {
     const struct tn_instance *format;
     struct tn_weights *weights;
 };
-/* Copies the weights as they are now. */
-tn_status tn_weight_job_take(struct tn_experiment *experiment, const char *path, uint32_t flags, uint64_t iterations,
-                             double learning_rate, struct tn_weight_job *job, struct tn_error *error);
+/* Says which format and which copy; then the weights are copied as they are now. */
+tn_status tn_weight_job_open(struct tn_experiment *experiment, const char *path, uint32_t flags,
+                             struct tn_weight_job *job, struct tn_error *error);
+tn_status tn_weight_job_fill(struct tn_experiment *experiment, const struct tn_weight_job *job, uint64_t iterations,
+                             double learning_rate, struct tn_error *error);
 /* Makes the file and writes it.  [any thread, one at a time] */
 tn_status tn_weight_job_write(const struct tn_weight_job *job, struct tn_error *error);
 void tn_weight_files_close(struct tn_experiment *experiment);
@@ -187,26 +188,29 @@ tn_status tn_save_rule_parse(const char *text, struct tn_save_rule *rule, struct
 /* Takes what a callback says of it into the experiment's options; that two say different things is a problem. */
 void tn_setup_save_rule(struct tn_setup *setup);
 
-/* ---- weight_writer.c: one file at a time that is written behind the training ---- */
+/* ---- weight_writer.c: files that are written behind the training ---- */
 struct tn_outcome { /* of the last file of one callback */
     bool there;
     tn_status status;
     struct tn_error error;
 };
 struct tn_weight_writer {
-    struct tn_weight_job job;
+    pthread_mutex_t mutex; /* for all but `running` and the thread, which are the loop's */
     pthread_t thread;
-    bool running; /* there is a thread to be joined */
-    atomic_bool done;
-    uint32_t owner;              /* number of the callback whose file it is */
-    struct tn_outcome outcome;   /* the thread's, until it is joined */
-    struct tn_outcome *outcomes; /* of each callback, until it asks */
+    bool running, finished;      /* there is a thread to be joined; it has nothing left to do */
+    struct tn_weight_job *jobs;  /* [callbacks], in order, since the thread was started */
+    uint32_t *owners;            /* whose they are: numbers of callbacks */
+    uint32_t done, count;        /* of jobs */
+    struct tn_outcome *outcomes; /* of each callback, until it asks; NULL = there are no callbacks */
 };
 struct tn_loop;
-/* Waits for a file that is under way and keeps its outcome; then the experiment's copies of the weights are free. */
+/* Takes memory for the callbacks of the experiment. */
+tn_status tn_weight_writer_open(struct tn_loop *loop, struct tn_error *error);
+void tn_weight_writer_close(struct tn_loop *loop);
+/* Waits for the files that are under way; then the experiment's copies of the weights are free. */
 void tn_weight_writer_wait(struct tn_weight_writer *writer);
 /* A file is being written, or a callback has not asked yet what became of its own. */
-bool tn_weight_writer_busy(const struct tn_loop *loop);
+bool tn_weight_writer_busy(struct tn_loop *loop);
 tn_status tn_weight_writer_begin(struct tn_loop *loop, uint32_t owner, const char *path, uint32_t flags,
                                  struct tn_error *error);
 /* saved() of struct tn_run. */

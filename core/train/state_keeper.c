@@ -221,7 +221,7 @@ static bool is_time(const struct tn_loop *loop, const struct tn_state_keeper *ke
 }
 
 /* A callback's file has to be there before a state speaks of it. One that is due at no certain step waits for that. */
-static bool puts_off(const struct tn_loop *loop, struct tn_state_keeper *keeper)
+static bool puts_off(struct tn_loop *loop, struct tn_state_keeper *keeper)
 {
     double now = tn_seconds_now();
     if (loop->save.kind == TN_SAVE_EPOCH || loop->save.kind == TN_SAVE_STEPS || !tn_weight_writer_busy(loop))

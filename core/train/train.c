@@ -387,7 +387,7 @@ out:
 
 static void end(struct tn_loop *loop)
 {
-    tn_weight_writer_wait(&loop->writer);
+    tn_weight_writer_close(loop);
     tn_state_keeper_close(&loop->keeper);
     free(loop->resumed_state);
     tn_text_release(&loop->config);

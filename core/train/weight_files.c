@@ -344,22 +344,25 @@ static tn_status make_parents(const char *path, struct tn_error *error)
     return tn_folder_make(folder, error);
 }
 
-tn_status tn_weight_job_take(struct tn_experiment *experiment, const char *path, uint32_t flags, uint64_t iterations,
-                             double learning_rate, struct tn_weight_job *job, struct tn_error *error)
+tn_status tn_weight_job_open(struct tn_experiment *experiment, const char *path, uint32_t flags,
+                             struct tn_weight_job *job, struct tn_error *error)
 {
-    bool whole;
     tn_status status = open_format(experiment, path, &job->format, error);
     if (status != TN_OK)
         return status;
-    whole = !(flags & TN_FORMAT_WEIGHTS_ONLY) && (job->format->type->flags & TN_FORMAT_KEEPS_OPTIMIZER) != 0;
-    TN_TRY(status, copy_for(experiment, whole, &job->weights, error), out);
-    TN_TRY(status, tn_network_weights_fill(experiment->network, job->weights, error), out);
-    job->weights->iterations = iterations;
-    job->weights->learning_rate = learning_rate;
+    bool whole = !(flags & TN_FORMAT_WEIGHTS_ONLY) && (job->format->type->flags & TN_FORMAT_KEEPS_OPTIMIZER) != 0;
     job->flags = flags;
     if ((size_t)snprintf(job->path, sizeof job->path, "%s", path) >= sizeof job->path)
-        status = tn_fail(error, TN_INVALID, "%s: the name is too long", path);
-out:
+        return tn_fail(error, TN_INVALID, "%s: the name is too long", path);
+    return copy_for(experiment, whole, &job->weights, error);
+}
+
+tn_status tn_weight_job_fill(struct tn_experiment *experiment, const struct tn_weight_job *job, uint64_t iterations,
+                             double learning_rate, struct tn_error *error)
+{
+    tn_status status = tn_network_weights_fill(experiment->network, job->weights, error);
+    job->weights->iterations = iterations;
+    job->weights->learning_rate = learning_rate;
     return status;
 }
 
@@ -385,7 +388,9 @@ tn_status tn_experiment_save_weights(struct tn_experiment *experiment, const cha
                                      uint64_t iterations, double learning_rate, struct tn_error *error)
 {
     struct tn_weight_job job;
-    tn_status status = tn_weight_job_take(experiment, path, flags, iterations, learning_rate, &job, error);
+    tn_status status = tn_weight_job_open(experiment, path, flags, &job, error);
+    if (status == TN_OK)
+        status = tn_weight_job_fill(experiment, &job, iterations, learning_rate, error);
     return status == TN_OK ? tn_weight_job_write(&job, error) : status;
 }
 

@@ -17,6 +17,11 @@ path = best.h5
 monitor = val_loss
 save_best_only = yes
 
+[callback:last]
+type = model_checkpoint
+path = last.weights.h5
+save_weights_only = yes
+
 [callback:stop]
 type = early_stopping
 patience = 50
@@ -28,7 +33,7 @@ train() { # FILE NAME OVERRIDES…
         experiment.state_folder="$work/disk" "${@:3}"
 }
 same() { # NAME
-    for part in log.csv checkpoints/best.h5; do
+    for part in log.csv checkpoints/best.h5 checkpoints/last.weights.h5; do
         check "$1: the same $part" cmp -s "runs/$1/$part" "runs/calm/$part"
     done
     check "$1: two states at most, one at least" [ "$(find "runs/$1/state" -name '*.tns' | wc -l)" -ge 1 ]

@@ -205,9 +205,10 @@ struct tn_run {
     void (*unsaved)(const struct tn_run *run, const char *text);
     /* NULL without validation. */
     const struct tn_seen_batch *seen;
-    /* As save_weights(), behind the training: the weights are copied now, and a thread makes and writes the file. One
-     * file at a time: the next one waits for it. What became of it is asked with saved(), which each callback that
-     * begins one does after batches, and at the end of an epoch, TN_SETTLE, and the end of the run, where it waits. */
+    /* As save_weights(), behind the training: the weights are copied now, and a thread makes and writes the file. Those
+     * of one step are written one after the other; one of a later step waits for them. What became of it is asked with
+     * saved(), which each callback that begins one does after batches, and at the end of an epoch, TN_SETTLE, and the
+     * end of the run, where it waits. */
     tn_status (*save_weights_behind)(const struct tn_run *run, const char *path, uint32_t flags,
                                      struct tn_error *error);
     /* 1: the file that this callback had written behind is done with, and *outcome says how (its error is in `error`);
